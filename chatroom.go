@@ -106,17 +106,22 @@ type Event struct {
 	Target Seq    // edit, delete, react, retract: the message it is about
 	Emoji  string // react
 	On     bool   // react
+
+	digest int64 // of the draft as it was sent, where BeforeSend changed it
 }
 
-// Digest is what a store compares when a key comes again: the same key with
-// another digest is another message.
+// Digest is what a store keeps and compares when a key comes again: the same
+// key with another digest is another message. It is never 0.
 func (e Event) Digest() int64 {
+	if e.digest != 0 {
+		return e.digest
+	}
 	h := fnv.New64a()
 	h.Write([]byte(e.Text))
 	h.Write([]byte{0xff}) // never part of UTF-8, so the fields cannot run together
 	h.Write(e.Data)
 	h.Write(binary.BigEndian.AppendUint64([]byte{0xff}, uint64(e.ReplyTo)))
-	return int64(h.Sum64())
+	return int64(h.Sum64() | 1)
 }
 
 // Message returns the message that a message event creates.

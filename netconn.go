@@ -1,0 +1,356 @@
+package chatroom
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chatroom-go/chatroom/internal/wire"
+)
+
+// drainChunk is how much a drain goroutine writes under one write deadline.
+const drainChunk = 16 << 10
+
+// closeGrace is how many sweeps (seconds) a peer has to answer a close frame.
+const closeGrace = 2
+
+// socket is the hub's end of one connection's byte stream: the net.Conn that
+// the WebSocket library reads from and writes control frames to, and the place
+// where the hub writes data frames of its own. Under mu, only whole frames enter the
+// stream:
+//
+//   - the library writes nothing but control frames, each in one Write;
+//   - what a member's cursor or out yields ends with a whole frame;
+//   - after a short write, blocked is set until a drain goroutine has written
+//     the rest, and nothing else is written meanwhile.
+type socket struct {
+	net.Conn
+	hub *Hub
+	raw rawWriter // tries once, never waits
+
+	early []byte        // bytes the HTTP server had read already; owned by the reader
+	heard atomic.Uint32 // the sweep in which the peer was last heard
+
+	mu      sync.Mutex
+	members []*member // whose cursors this stream follows
+	out     []byte    // whole frames of its own: replies and control frames
+	pong    []byte    // the latest pong, while blocked: older ones need no answer (RFC 6455 §5.5.3)
+	rest    []byte    // what a short write left
+	blocked bool      // a drain goroutine owns the stream
+	since   uint32    // the sweep in which it blocked
+	closing bool      // a close frame is in the stream or in out: nothing may follow it
+	closeBy uint32    // the sweep in which the connection is cut, once closing
+	dead    bool
+}
+
+// Read is for the WebSocket library.
+func (s *socket) Read(p []byte) (int, error) {
+	if len(s.early) > 0 {
+		n := copy(p, s.early)
+		if s.early = s.early[n:]; len(s.early) == 0 {
+			s.early = nil
+		}
+		return n, nil
+	}
+	n, err := s.Conn.Read(p)
+	s.heard.Store(s.hub.tick.Load())
+	return n, err
+}
+
+// Write takes one control frame from the WebSocket library. It never waits: a
+// frame that cannot be written now goes out behind the frame in hand.
+func (s *socket) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.dead:
+		return 0, net.ErrClosed
+	case s.closing:
+		return len(p), nil // the close handshake is ours already
+	case p[0]&0x0f == wire.OpPong && s.blocked:
+		s.pong = append(s.pong[:0], p...)
+		return len(p), nil
+	case p[0]&0x0f == wire.OpClose:
+		s.endLocked()
+	}
+	s.out = append(s.out, p...)
+	s.flushLocked()
+	return len(p), nil
+}
+
+// Close ends the connection at once.
+func (s *socket) Close() error {
+	s.mu.Lock()
+	s.dead = true
+	s.out, s.pong, s.rest = nil, nil, nil
+	for _, m := range s.members {
+		m.cur = cursor{}
+	}
+	s.mu.Unlock()
+	return s.Conn.Close()
+}
+
+// send puts whole frames behind what is waiting and writes what can be written.
+func (s *socket) send(frames []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queueLocked(frames) {
+		s.flushLocked()
+	}
+}
+
+// queue is send without writing: the caller adds the connection to the flushers.
+func (s *socket) queue(frames []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queueLocked(frames)
+}
+
+func (s *socket) queueLocked(frames []byte) bool {
+	if s.dead || s.closing {
+		return false
+	}
+	if len(s.out) > s.hub.opts.Limits.LagBytes {
+		s.closeLocked(closeSlow)
+		return false
+	}
+	s.out = append(s.out, frames...)
+	return true
+}
+
+// flush writes what is waiting, as far as the kernel takes it.
+func (s *socket) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushLocked()
+}
+
+func (s *socket) flushLocked() {
+	if s.blocked {
+		s.checkLagLocked()
+		return
+	}
+	for !s.dead {
+		b := s.takeLocked()
+		if len(b) == 0 {
+			return
+		}
+		n, err := s.raw.try(b)
+		if err != nil {
+			s.dead = true
+			s.Conn.Close() // the read loop sees it and cleans up
+			return
+		}
+		if n < len(b) {
+			s.rest, s.blocked, s.since = b[n:], true, s.hub.tick.Load()
+			s.hub.drains.Go(s.drain)
+			return
+		}
+	}
+}
+
+// takeLocked consumes the next bytes to write. They end with a whole frame.
+func (s *socket) takeLocked() []byte {
+	if b := s.rest; len(b) > 0 {
+		s.rest = nil
+		return b
+	}
+	if b := s.pong; len(b) > 0 {
+		s.pong = nil
+		return b
+	}
+	if b := s.out; len(b) > 0 {
+		s.out = nil
+		return b
+	}
+	if s.closing {
+		return nil
+	}
+	for _, m := range s.members {
+		if m.held {
+			continue
+		}
+		if b := m.cur.pending(); len(b) > 0 {
+			m.cur.advance(len(b))
+			return b
+		}
+	}
+	return nil
+}
+
+// drain writes with a deadline until nothing is waiting. It exists only while
+// the stream is blocked; the hub waits for it in Shutdown.
+func (s *socket) drain() {
+	for {
+		s.mu.Lock()
+		b := s.takeLocked()
+		if len(b) == 0 || s.dead {
+			s.blocked = false
+			s.Conn.SetWriteDeadline(time.Time{}) // or the next try would fail with it
+			s.mu.Unlock()
+			return
+		}
+		if len(b) > drainChunk {
+			b, s.rest = b[:drainChunk], b[drainChunk:]
+		}
+		s.mu.Unlock()
+
+		s.Conn.SetWriteDeadline(time.Now().Add(s.hub.opts.Limits.WriteTimeout))
+		if _, err := s.Conn.Write(b); err != nil {
+			s.mu.Lock()
+			if !s.dead && !s.closing {
+				s.hub.stats.slowConsumers.Add(1)
+			}
+			s.dead = true
+			s.mu.Unlock()
+			s.Conn.Close()
+			return
+		}
+	}
+}
+
+// checkLagLocked closes a connection that fell too far behind.
+func (s *socket) checkLagLocked() {
+	limit := s.hub.opts.Limits.LagBytes
+	lag := len(s.out)
+	for _, m := range s.members {
+		lag = max(lag, m.cur.lag())
+	}
+	if lag > limit {
+		s.closeLocked(closeSlow)
+	}
+}
+
+// close starts the close handshake; the sweep cuts the connection if the peer
+// does not answer within closeGrace.
+func (s *socket) close(why closeCode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked(why)
+}
+
+func (s *socket) closeLocked(why closeCode) {
+	if s.closing || s.dead {
+		return
+	}
+	if why == closeSlow {
+		s.hub.stats.slowConsumers.Add(1)
+		s.out = nil // it would not read that either
+	}
+	s.endLocked()
+	s.out = wire.AppendClose(s.out, why.code, why.reason)
+	s.flushLocked()
+}
+
+// endLocked lets nothing but what is in out already, and a close frame, go out.
+func (s *socket) endLocked() {
+	s.closing = true
+	s.closeBy = s.hub.tick.Load() + closeGrace
+	for _, m := range s.members {
+		m.cur = cursor{} // let go of the log
+	}
+}
+
+// ended reports whether a close frame is on its way.
+func (s *socket) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing || s.dead
+}
+
+// overdue reports whether the close handshake took too long, and closes a
+// connection that was behind for longer than LagTime.
+func (s *socket) overdue(tick uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return tick-s.closeBy < 1<<31 // at or past closeBy
+	}
+	if s.blocked && time.Duration(tick-s.since)*time.Second > s.hub.opts.Limits.LagTime {
+		s.closeLocked(closeSlow)
+	}
+	return false
+}
+
+// linger gives the peer a moment to read a close frame that it was sent for a
+// fault: closing at once, with input unread, would reset the connection and destroy the frame.
+func (s *socket) linger() {
+	s.mu.Lock()
+	wanted := s.closing && !s.dead && !s.blocked
+	s.mu.Unlock()
+	c, ok := s.Conn.(interface{ CloseWrite() error })
+	if !wanted || !ok || c.CloseWrite() != nil {
+		return
+	}
+	s.Conn.SetReadDeadline(time.Now().Add(time.Second))
+	io.CopyN(io.Discard, s.Conn, 256<<10)
+}
+
+// follow makes the stream follow m, replacing a member of the same room. It reports
+// false when the stream has ended.
+func (s *socket) follow(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead || s.closing {
+		return false
+	}
+	s.members = append(s.members, m)
+	return true
+}
+
+// unfollow forgets m and reports whether it was followed.
+func (s *socket) unfollow(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, o := range s.members {
+		if o == m {
+			s.members = append(s.members[:i], s.members[i+1:]...)
+			m.cur = cursor{}
+			return true
+		}
+	}
+	return false
+}
+
+// takeMembers returns the members and follows none of them any more.
+func (s *socket) takeMembers() []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	members := s.members
+	s.members = nil
+	for _, m := range members {
+		m.cur = cursor{}
+	}
+	return members
+}
+
+// member returns the membership in a room, or nil.
+func (s *socket) member(room string) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.members {
+		if m.room.name == room {
+			return m
+		}
+	}
+	return nil
+}
+
+// memberships counts the rooms.
+func (s *socket) memberships() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.members)
+}
+
+// release lets a held member's cursor be followed, behind frames.
+func (s *socket) release(m *member, frames []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.held = false
+	if s.queueLocked(frames) {
+		s.flushLocked()
+	}
+}
