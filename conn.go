@@ -214,7 +214,7 @@ func (c *conn) sweep(tick uint32) {
 		return int32(tick-since) > 0 && time.Duration(tick-since)*time.Second >= d
 	}
 	if c.sock.overdue(tick) {
-		c.sock.Close()
+		c.sock.cut()
 		return
 	}
 	if at := c.reading.Load(); at != 0 && past(at-1, l.ReadTimeout) || !c.asked.Load() && past(c.opened, l.ReadTimeout) {

@@ -325,7 +325,7 @@ func (h *Hub) stop(ctx context.Context) {
 	case <-ctx.Done():
 		h.kill()
 		for _, c := range h.connections() {
-			c.sock.Close()
+			c.sock.cut()
 		}
 		<-gone
 	}

@@ -42,6 +42,7 @@ type socket struct {
 	since   uint32    // the sweep in which it blocked
 	closing bool      // a close frame is in the stream or in out: nothing may follow it
 	closeBy uint32    // the sweep in which the connection is cut, once closing
+	ending  bool      // Close was called while the close frame was still on its way
 	dead    bool
 }
 
@@ -80,15 +81,37 @@ func (s *socket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends the connection at once.
+// Close ends the connection; a drain goroutine that still has the close frame to
+// write gets closeGrace for it.
 func (s *socket) Close() error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing && s.blocked && !s.dead {
+		if !s.ending {
+			s.ending = true
+			s.Conn.SetWriteDeadline(time.Now().Add(closeGrace * time.Second))
+		}
+		return nil
+	}
+	return s.cutLocked()
+}
+
+// cut ends the connection at once.
+func (s *socket) cut() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cutLocked()
+}
+
+func (s *socket) cutLocked() error {
 	s.dead = true
 	s.out, s.pong, s.rest = nil, nil, nil
 	for _, m := range s.members {
 		m.cur = cursor{}
 	}
-	s.mu.Unlock()
+	if t, ok := s.Conn.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn().Close() // tls.Conn.Close would write, and wait for the peer
+	}
 	return s.Conn.Close()
 }
 
@@ -139,8 +162,7 @@ func (s *socket) flushLocked() {
 		}
 		n, err := s.raw.try(b)
 		if err != nil {
-			s.dead = true
-			s.Conn.Close() // the read loop sees it and cleans up
+			s.cutLocked() // the read loop sees it and cleans up
 			return
 		}
 		if n < len(b) {
@@ -186,26 +208,30 @@ func (s *socket) drain() {
 	for {
 		s.mu.Lock()
 		b := s.takeLocked()
-		if len(b) == 0 || s.dead {
+		switch {
+		case len(b) == 0 && s.ending:
+			s.cutLocked()
+			fallthrough
+		case len(b) == 0 || s.dead:
 			s.blocked = false
 			s.Conn.SetWriteDeadline(time.Time{}) // or the next try would fail with it
 			s.mu.Unlock()
 			return
-		}
-		if len(b) > drainChunk {
+		case len(b) > drainChunk:
 			b, s.rest = b[:drainChunk], b[drainChunk:]
+		}
+		if !s.ending {
+			s.Conn.SetWriteDeadline(time.Now().Add(s.hub.opts.Limits.WriteTimeout))
 		}
 		s.mu.Unlock()
 
-		s.Conn.SetWriteDeadline(time.Now().Add(s.hub.opts.Limits.WriteTimeout))
 		if _, err := s.Conn.Write(b); err != nil {
 			s.mu.Lock()
 			if !s.dead && !s.closing {
 				s.hub.stats.slowConsumers.Add(1)
 			}
-			s.dead = true
+			s.cutLocked()
 			s.mu.Unlock()
-			s.Conn.Close()
 			return
 		}
 	}

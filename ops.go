@@ -158,8 +158,10 @@ func (h *Hub) historyFields(ctx context.Context, u User, req *wire.Request) ([]b
 	switch {
 	case req.HasBefore && q.Before == 0: // nothing is before the beginning
 		return append(fields, `,"messages":[],"has_more":false`...), nil
-	case req.HasAfter && q.After == 0, req.HasAround && q.Around == 0: // from the beginning
-		q.After, q.Around = 1, 0
+	case req.HasAfter && q.After == 0: // from the beginning; no message is at 1
+		q.After = 1
+	case req.HasAround && q.Around == 0:
+		q.Around = 1
 	case q == Page{Limit: q.Limit}:
 		body, err := r.newest(ctx, q.Limit)
 		return append(fields, body...), err

@@ -2,7 +2,6 @@ package chatroom
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 
 	"github.com/chatroom-go/chatroom/internal/wire"
@@ -89,8 +88,15 @@ func (h *Hub) checkDraft(d Draft) error {
 	if d.ReplyTo < 0 || d.ReplyTo > wire.MaxSeq {
 		return errBadCursor
 	}
-	if len(d.Data) > 0 && !json.Valid(d.Data) {
-		return &Error{Code: "bad_field", Field: "data", Message: "must be one JSON value"}
+	return h.checkBody(d)
+}
+
+// checkBody checks what host code made of a message's text and data.
+func (h *Hub) checkBody(d Draft) error {
+	if len(d.Data) > 0 {
+		if err := wire.CheckData(d.Data); err != nil {
+			return fromWire(err)
+		}
 	}
 	if err := wire.CheckText(d.Text, d.Data, h.wireLimits); err != nil {
 		return fromWire(err)

@@ -73,10 +73,7 @@ func (r *liveRoom) filter(ctx context.Context, d Draft) (Draft, error) {
 	if err != nil {
 		return d, err
 	}
-	if err := wire.CheckText(d.Text, d.Data, r.hub.wireLimits); err != nil {
-		return d, fromWire(err)
-	}
-	return d, nil
+	return d, r.hub.checkBody(d)
 }
 
 // change is an edit, delete or react that somebody asks for.

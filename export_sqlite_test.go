@@ -1,0 +1,26 @@
+package chatroom
+
+import "context"
+
+// ExecOnWriter runs a statement on the connection that writes.
+func (s *SQLite) ExecOnWriter(ctx context.Context, query string) error {
+	if err := s.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer func() { <-s.turn }()
+	_, err := s.writer.conn.ExecContext(ctx, query)
+	return err
+}
+
+// SQLiteReads are the statements behind pages, logs and counters, with how many parameters each takes.
+var SQLiteReads = map[string]string{
+	"before": sqlBefore, "newest": sqlNewest, "after": sqlAfter, "around": sqlAround, "reactions": sqlReactions,
+	"events": sqlEvents, "lastSeq": sqlLastSeq, "findKey": sqlFindKey, "mark": sqlMark, "unread": sqlUnread,
+}
+
+const (
+	SQLNewest = sqlNewest
+
+	WALRestartPages = walRestartPages
+	WALKeepBytes    = walKeepBytes
+)

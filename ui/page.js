@@ -1,0 +1,27 @@
+/** The plain page at the mount's root: one room, named by `?room=`, in the browser's language or `?lang=`. */
+
+import { ChatRoom } from './chatroom.js';
+
+const styles = new CSSStyleSheet();
+styles.replaceSync(`
+  html, body { height: 100%; margin: 0; }
+  body { background: Canvas; }
+  main { height: 100vh; height: 100dvh; }
+  chat-room { height: 100%; }
+`);
+document.adoptedStyleSheets = [styles];
+
+const query = new URLSearchParams(location.search);
+const lang = query.get('lang') ?? navigator.language;
+document.documentElement.lang = lang;
+
+const chat = /** @type {ChatRoom} */ (document.createElement('chat-room'));
+chat.setAttribute('lang', lang);
+chat.setAttribute('autofocus', '');
+const theme = query.get('theme');
+if (theme) chat.setAttribute('theme', theme);
+chat.room = query.get('room') || 'lobby';
+document.title = chat.room;
+const main = document.createElement('main');
+main.append(chat);
+document.body.append(main);

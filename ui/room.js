@@ -1,0 +1,616 @@
+/**
+ * A room as its user sees it: one ordered list of messages, who is here, what is
+ * unread; and the verbs. It heals itself: after a lost connection or a hole in
+ * the events it asks for what it missed (PROTOCOL.md §3).
+ */
+
+import { MessageList } from './list.js';
+import { ChatError } from './link.js';
+import { MAX_AGE_MS, MAX_WAITING, Outbox } from './outbox.js';
+
+/** @typedef {import('./list.js').Message} Message */
+/** @typedef {import('./list.js').Pending} Pending */
+/** @typedef {import('./list.js').User} User */
+/**
+ * What a Room needs of its Chat.
+ * @typedef {object} Host
+ * @property {(frame: Record<string, any>, use?: (r: any) => void) => Promise<any>} request
+ * @property {Required<import('./link.js').Env>} env
+ * @property {string} url
+ * @property {User | null} user
+ * @property {{text_bytes: number, text_runes: number}} limits
+ * @property {import('./link.js').Status} status
+ * @property {(room: Room) => void} forget
+ */
+
+const PAGE = 50;
+/** typing is passed on once in 3 s (PROTOCOL.md §4), and shown for 5 s (§6). */
+const TYPING_EVERY_MS = 3000;
+const TYPING_SHOWN_MS = 5000;
+/** Read marks are sent at most this often. */
+const READ_EVERY_MS = 1000;
+/** When the server does not say how long to wait. */
+const RETRY_MS = 2000;
+/** Refusals that pass: the message stays pending and is sent again. */
+const PASSING = new Set(['rate_limited', 'overloaded', 'store_unavailable', 'shutting_down', 'not_joined']);
+
+/**
+ * Events: `change` (messages, their states, what is loaded), `people` (members,
+ * count, typists), `read` (readSeq, unread), `state`, and `message` for each
+ * numbered message as it arrives live, with the Message in `event.message`.
+ * `change`, `people` and `read` come at most once per microtask.
+ */
+export class Room extends EventTarget {
+  /**
+   * idle: no connection yet. joining, joined: as they say. refused: the server
+   * does not let this user in (see error). removed: the right was taken away. left: by leave().
+   * @type {'idle' | 'joining' | 'joined' | 'refused' | 'removed' | 'left'}
+   */
+  state = 'idle';
+  /** Why the room is refused. @type {ChatError | null} */
+  error = null;
+  /** True once a page has been shown: an empty list then means an empty room. */
+  loaded = false;
+  /** Who is here, or null in rooms too big for a list. @type {User[] | null} */
+  members = null;
+  memberCount = 0;
+  /** The user's read mark, a seq; -1 when the server keeps none. */
+  readSeq = -1;
+  /** Messages by others after the mark; the server stops counting at 1000. */
+  unread = 0;
+
+  #host;
+  #list = new MessageList();
+  /** Where the list is looked at: Infinity for the live end, else a loaded seq. */
+  #at = Infinity;
+  /** @type {ReturnType<MessageList['run']> | null} */
+  #run = null;
+  /** The last numbered event handled; -1 before the first page. */
+  #cursor = -1;
+  #presenceV = 0;
+  /** A join is under way: events that do not fit are left to its answer. */
+  #joining = false;
+  /** @type {Outbox | null} */
+  #outbox = null;
+  #pumping = false;
+  /** Put into storage by another tab, which is sending it: ours only after the next join. @type {Set<string>} */
+  #foreign = new Set();
+  /** @type {Map<string, {promise: Promise<number>, resolve: (seq: number) => void, reject: (e: Error) => void}>} */
+  #promises = new Map();
+  /** @type {Map<string, {user: User, until: number}>} */
+  #typists = new Map();
+  #typedAt = 0;
+  #readSent = 0;
+  /** @type {Map<string, any>} */
+  #timers = new Map();
+  /** @type {Set<string>} */
+  #news = new Set();
+  /** @type {Promise<void> | null} */
+  #loading = null;
+
+  /** Use `chat.room(name)`. @param {Host} host @param {string} name */
+  constructor(host, name) {
+    super();
+    this.#host = host;
+    this.name = name;
+  }
+
+  /** Oldest first: what is loaded around the place looked at, pending and failed ones last. @type {Message[]} */
+  get messages() {
+    return this.#view().messages;
+  }
+
+  /** Older messages exist than the first of `messages`. */
+  get hasOlder() {
+    return this.#view().hasOlder;
+  }
+
+  /** `messages` ends before the live end: see loadAround. */
+  get hasNewer() {
+    return this.#view().hasNewer;
+  }
+
+  /** Others who are typing now. @type {User[]} */
+  get typists() {
+    return [...this.#typists.values()].map((t) => t.user);
+  }
+
+  /** A loaded message by its seq. @param {number} seq */
+  message(seq) {
+    return this.#list.get(seq);
+  }
+
+  /**
+   * Shows the message as pending at once and resolves with its seq when the server
+   * has it. While there is no connection it waits. Rejects with a ChatError when
+   * the server refuses; the message then stays as `failed` for retry or discard.
+   * @param {string} text
+   * @param {{data?: any, replyTo?: number}} [more] replyTo is the seq of the message answered
+   * @returns {Promise<number>}
+   */
+  send(text, { data, replyTo } = {}) {
+    const problem = this.#checkText(text, data);
+    if (problem) return Promise.reject(problem);
+    if (this.#list.allPending.length >= MAX_WAITING) {
+      return Promise.reject(new ChatError('outbox_full', `more than ${MAX_WAITING} messages are waiting`));
+    }
+    const { now, random } = this.#host.env;
+    /** @type {Pending} */
+    const p = { key: newKey(random), text, at: now() };
+    if (data !== undefined) p.data = data;
+    if (replyTo) p.replyTo = replyTo;
+    this.#put(p);
+    const promise = this.#promise(p.key);
+    this.#pump();
+    return promise;
+  }
+
+  /** Sends a failed message again. @param {string} key @returns {Promise<number>} */
+  retry(key) {
+    const p = this.#list.pending(key);
+    if (!p) return Promise.reject(new ChatError('not_found', 'no such pending message'));
+    if (p.error?.code === 'key_conflict') {
+      this.discard(key);
+      return this.send(p.text, { data: p.data, replyTo: p.replyTo });
+    }
+    this.#put({ ...p, at: this.#host.env.now(), error: null });
+    const promise = this.#promise(key);
+    this.#pump();
+    return promise;
+  }
+
+  /** Gives a pending or failed message up. @param {string} key */
+  discard(key) {
+    this.#list.dropPending(key);
+    this.#outbox?.remove(key);
+    this.#settle(key, new ChatError('discarded'));
+    this.#changed('change');
+  }
+
+  /** Changes the text of an own message; rejects with `conflict` when it changed meanwhile. @param {number} seq @param {string} text */
+  async edit(seq, text) {
+    const problem = this.#checkText(text);
+    if (problem) throw problem;
+    const base = this.#list.get(seq)?.edited ?? 0;
+    await this.#ask({ op: 'edit', seq, text, base });
+  }
+
+  /** @param {number} seq */
+  async delete(seq) {
+    await this.#ask({ op: 'delete', seq });
+  }
+
+  /** Puts the user's reaction on a message, or takes it off. @param {number} seq @param {string} emoji @param {boolean} on */
+  async react(seq, emoji, on) {
+    await this.#ask({ op: 'react', seq, emoji, on });
+  }
+
+  /** Loads the page before the first of `messages`. Concurrent calls share one request. */
+  loadOlder() {
+    const oldest = this.messages[0];
+    if (!this.hasOlder || !oldest?.seq) return Promise.resolve();
+    return this.#load({ before: oldest.seq }, (r) => {
+      this.#list.page(r.messages, { lo: first(r), hi: oldest.seq, older: r.has_more });
+    });
+  }
+
+  /** Loads the page after the last of `messages`, when hasNewer. */
+  loadNewer() {
+    const newest = this.messages.at(-1);
+    if (!this.hasNewer || !newest) return Promise.resolve();
+    return this.#load({ after: newest.seq }, (r) => {
+      this.#list.page(r.messages, { lo: newest.seq, hi: last(r), newer: r.has_newer });
+      this.#at = r.has_newer ? newest.seq : Infinity;
+    });
+  }
+
+  /**
+   * Moves `messages` to the surroundings of a seq, wherever it is in the history.
+   * @param {number} seq
+   */
+  async loadAround(seq) {
+    if (!this.#list.has(seq)) {
+      await this.#load({ around: seq }, (r) => {
+        this.#list.page(r.messages, { lo: first(r), hi: last(r), older: r.has_more, newer: r.has_newer });
+      });
+    }
+    this.#at = this.#list.run(seq).hasNewer ? seq : Infinity;
+    this.#changed('change');
+  }
+
+  /** Moves `messages` back to the live end. */
+  showLatest() {
+    this.#at = Infinity;
+    this.#changed('change');
+  }
+
+  /** Forgets the oldest loaded messages but `keep`; they can be loaded again. @param {number} keep */
+  trim(keep) {
+    if (this.#at !== Infinity) return;
+    this.#list.trim(keep);
+    this.#changed('change');
+  }
+
+  /** Moves the read mark to a message, the newest one by default. Never back. */
+  markRead(seq = this.#list.newest) {
+    if (this.readSeq < 0 || seq <= this.readSeq) return;
+    this.readSeq = seq;
+    this.unread = 0;
+    this.#changed('read');
+    this.#later('read', READ_EVERY_MS, () => this.#sendRead());
+  }
+
+  /** Tells the others that the user is typing; call it at every key. */
+  typing() {
+    const now = this.#host.env.now();
+    if (this.state !== 'joined' || now - this.#typedAt < TYPING_EVERY_MS) return;
+    this.#typedAt = now;
+    this.#ask({ op: 'typing' }).catch(() => {});
+  }
+
+  /** Leaves for good; `chat.room(name)` then makes a new Room. What is pending stays in the outbox. */
+  leave() {
+    if (this.state === 'left') return;
+    if (this.state === 'joined') this.#ask({ op: 'leave' }).catch(() => {});
+    this.onDown();
+    for (const t of this.#timers.values()) this.#host.env.clearTimeout(t);
+    this.#timers.clear();
+    for (const key of [...this.#promises.keys()]) this.#settle(key, new ChatError('closed'));
+    this.#setState('left');
+    this.#host.forget(this);
+  }
+
+  /** The connection said hello. Called by Chat. @param {User} user */
+  onHello(user) {
+    const { env, url } = this.#host;
+    if (this.#list.me.id !== user.id || !this.#outbox) this.#become(user, new Outbox(env.storage, url, user.id, this.name));
+    this.#join();
+  }
+
+  /** The connection is gone. Called by Chat. */
+  onDown() {
+    this.#joining = false;
+    this.#presenceV = 0;
+    this.#typists.clear();
+    this.#changed('people');
+    if (this.state === 'joined' || this.state === 'joining') this.#setState('idle');
+  }
+
+  /** An event of this room. Called by Chat. @param {any} e */
+  onEvent(e) {
+    if (e.seq) this.#numbered(e);
+    else if (e.event === 'presence') this.#presence(e);
+    else if (e.event === 'typing') this.#typing(e.from);
+    else if (e.event === 'read') this.#read(e);
+    else if (e.event === 'removed') {
+      this.onDown();
+      this.#setState('removed');
+    }
+  }
+
+  /** Another tab changed the outbox. Called by Chat. @param {any} event a StorageEvent */
+  onStorage(event) {
+    const change = this.#outbox?.change(event);
+    if (!change) return;
+    if (change.pending) {
+      if (!this.#list.pending(change.key)) this.#foreign.add(change.key);
+      this.#list.putPending(change.pending);
+    } else if (!this.#promises.has(change.key)) {
+      // With a promise of ours open we ask the server ourselves: it answers with the seq.
+      this.#list.dropPending(change.key);
+      this.#foreign.delete(change.key);
+    }
+    this.#changed('change');
+  }
+
+  /** Another user, or the first one: nothing of the last one may be shown, or sent in the new one's name. @param {User} user @param {Outbox} outbox */
+  #become(user, outbox) {
+    const early = this.#outbox ? [] : this.#list.allPending;
+    if (this.#outbox) {
+      for (const key of [...this.#promises.keys()]) this.#settle(key, new ChatError('closed', 'the user changed'));
+      this.#list.reset();
+      this.#list.dropAllPending();
+      this.#cursor = -1;
+      this.#at = Infinity;
+    }
+    this.#list.me = user;
+    this.#outbox = outbox;
+    const expired = this.#host.env.now() - MAX_AGE_MS;
+    for (const p of outbox.load()) {
+      const error = p.error ?? (p.at < expired ? { code: 'expired', message: 'not sent in time' } : null);
+      this.#list.putPending({ ...p, tried: true, error });
+    }
+    // What was written before the first hello goes after what is older.
+    for (const p of early) {
+      this.#list.dropPending(p.key);
+      this.#put(p);
+    }
+    this.#changed('change');
+  }
+
+  async #join() {
+    if (this.#joining || this.state === 'left' || this.state === 'removed') return;
+    this.#joining = true;
+    const asked = this.#cursor;
+    if (this.state !== 'joined') this.#setState('joining');
+    try {
+      const where = asked < 0 ? { limit: PAGE } : { after: asked };
+      await this.#ask({ op: 'join', ...where }, (r) => this.#joined(r, asked));
+    } catch (e) {
+      this.#notJoined(/** @type {ChatError} */ (e));
+    }
+  }
+
+  /** @param {any} r @param {number} asked */
+  #joined(r, asked) {
+    this.#joining = false;
+    if (r.recovered) {
+      if (r.after < asked) {
+        this.#list.rewind(r.after);
+        this.#cursor = r.after;
+        this.#refresh();
+      }
+    } else {
+      this.#list.reset();
+      this.#at = Infinity;
+      this.#list.page(r.messages, { lo: first(r), hi: Infinity, older: r.has_more });
+      this.#cursor = r.head;
+      this.#read({ read: r.read ?? -1, unread: r.unread ?? 0 });
+    }
+    this.loaded = true;
+    this.error = null;
+    this.#setMembers(r);
+    this.#foreign.clear();
+    this.#changed('change');
+    this.#setState('joined');
+    this.#sendRead();
+    this.#pump();
+  }
+
+  /** After a rewind: pages may have shown changes that are lost now and leave no trace to undo. */
+  #refresh() {
+    this.#ask({ op: 'history', limit: 100 }, (r) => {
+      this.#list.page(r.messages, { lo: first(r), hi: Infinity, older: r.has_more });
+      this.#changed('change');
+    }).catch(() => {});
+  }
+
+  /** @param {ChatError} e */
+  #notJoined(e) {
+    if (e.code === 'disconnected') return; // onDown has seen to it, and a new join may be under way
+    this.#joining = false;
+    if (PASSING.has(e.code) || e.code === 'internal') {
+      this.#later('join', e.retryAfterMs ?? RETRY_MS, () => this.#join());
+      return;
+    }
+    this.error = e;
+    this.#setState('refused');
+  }
+
+  /** @param {any} e */
+  #numbered(e) {
+    if (this.#cursor < 0 || e.seq <= this.#cursor) return;
+    if (e.prev !== this.#cursor) {
+      // A hole. What is missing, and this event again, come after the join.
+      this.#join();
+      return;
+    }
+    this.#cursor = e.seq;
+    this.#list.apply(e);
+    if (e.event === 'message') this.#arrived(e);
+    this.#changed('change');
+  }
+
+  /** @param {any} e a message event */
+  #arrived(e) {
+    if (e.from.id !== this.#list.me.id && this.readSeq >= 0 && e.seq > this.readSeq) {
+      this.unread++;
+      this.#changed('read');
+    }
+    if (this.#typists.delete(e.from.id)) this.#changed('people');
+    const message = this.#list.get(e.seq);
+    if (message) this.dispatchEvent(Object.assign(new Event('message'), { message }));
+  }
+
+  /** @param {any} e */
+  #presence(e) {
+    if (this.state !== 'joined' || e.v <= this.#presenceV) return;
+    if (e.v !== this.#presenceV + 1) {
+      this.#ask({ op: 'members' }, (r) => this.#setMembers(r)).catch(() => {});
+      return;
+    }
+    this.#presenceV = e.v;
+    this.memberCount = e.count;
+    if (!e.join && !e.leave) this.members = null;
+    else if (this.members) {
+      const gone = new Set([...(e.leave ?? []), ...(e.join ?? []).map((/** @type {User} */ u) => u.id)]);
+      this.members = [...this.members.filter((u) => !gone.has(u.id)), ...(e.join ?? [])];
+    }
+    this.#changed('people');
+  }
+
+  /** @param {any} r a reply with members */
+  #setMembers(r) {
+    this.members = r.members ?? null;
+    this.memberCount = r.member_count;
+    this.#presenceV = r.presence_v;
+    this.#changed('people');
+  }
+
+  /** @param {User} user */
+  #typing(user) {
+    if (user.id === this.#list.me.id) return;
+    const { now } = this.#host.env;
+    this.#typists.set(user.id, { user, until: now() + TYPING_SHOWN_MS });
+    this.#changed('people');
+    this.#expireTypists(now());
+  }
+
+  /** @param {number} now */
+  #expireTypists(now) {
+    for (const [id, t] of this.#typists) if (t.until <= now && this.#typists.delete(id)) this.#changed('people');
+    const next = Math.min(...[...this.#typists.values()].map((t) => t.until));
+    if (next < Infinity) this.#later('typing', next - now, () => this.#expireTypists(this.#host.env.now()));
+  }
+
+  /** What the server says about the mark. @param {{read: number, unread: number}} r */
+  #read(r) {
+    this.#readSent = r.read;
+    if (r.read < this.readSeq) return;
+    this.readSeq = r.read;
+    this.unread = r.unread;
+    this.#changed('read');
+  }
+
+  #sendRead() {
+    if (this.state !== 'joined' || this.readSeq <= this.#readSent) return;
+    const seq = this.readSeq;
+    this.#ask({ op: 'read', seq }, (r) => this.#read(r)).catch((e) => {
+      if (e.code === 'not_found') this.readSeq = -1;
+    });
+  }
+
+  /** Sends what is pending, one after the other: order is worth more than the round trip. */
+  async #pump() {
+    if (this.#pumping || this.state !== 'joined' || this.#timers.has('pump')) return;
+    this.#pumping = true;
+    try {
+      for (let p; this.state === 'joined' && (p = this.#nextPending()); ) {
+        if (!(await this.#sendOne(p))) break;
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #nextPending() {
+    return this.#list.allPending.find((p) => !p.error && !this.#foreign.has(p.key));
+  }
+
+  /** Reports whether the next one may be sent. @param {Pending} p */
+  async #sendOne(p) {
+    const { key, text, data, replyTo, tried } = p;
+    // Written down before it goes, so that a reload knows that it may have gone.
+    p.tried = true;
+    this.#outbox?.put(p);
+    try {
+      await this.#ask({ op: 'send', key, text, data, reply_to: replyTo || undefined, retry: tried }, (r) => {
+        this.#list.confirm(key, r.seq);
+        this.#outbox?.remove(key);
+        this.#changed('change');
+        this.#settle(key, null, r.seq);
+      });
+      return true;
+    } catch (err) {
+      const e = /** @type {ChatError} */ (err);
+      if (e.code === 'disconnected') return false;
+      if (e.code === 'not_joined') this.#join();
+      if (PASSING.has(e.code)) {
+        this.#later('pump', e.retryAfterMs ?? RETRY_MS, () => this.#pump());
+        return false;
+      }
+      if (this.#list.pending(key)) this.#put({ ...p, error: { code: e.code, message: e.message, retryAfterMs: e.retryAfterMs } });
+      this.#settle(key, e);
+      return true;
+    }
+  }
+
+  /** @param {Pending} p */
+  #put(p) {
+    this.#list.putPending(p);
+    this.#outbox?.put(p);
+    this.#changed('change');
+  }
+
+  /** @param {string} key @returns {Promise<number>} */
+  #promise(key) {
+    const known = this.#promises.get(key);
+    if (known) return known.promise;
+    /** @type {any} */
+    const d = {};
+    d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }));
+    this.#promises.set(key, d);
+    return d.promise;
+  }
+
+  /** @param {string} key @param {ChatError | null} error @param {number} [seq] */
+  #settle(key, error, seq = 0) {
+    const d = this.#promises.get(key);
+    this.#promises.delete(key);
+    if (error) d?.reject(error);
+    else d?.resolve(seq);
+  }
+
+  /** @param {string} text @param {any} [data] */
+  #checkText(text, data) {
+    const { text_bytes: bytes, text_runes: runes } = this.#host.limits;
+    if (data === undefined && !/[^\s\p{C}]/u.test(text)) return new ChatError('empty_message', 'the message is empty');
+    const size = new TextEncoder().encode(text + (data === undefined ? '' : JSON.stringify(data))).length;
+    if (size > bytes || [...text].length > runes) return new ChatError('too_long', 'the message is too long');
+    return null;
+  }
+
+  /**
+   * A history request; `use` takes the answer in. One at a time.
+   * @param {Record<string, number>} where @param {(r: any) => void} use @returns {Promise<void>}
+   */
+  #load(where, use) {
+    this.#loading ??= this.#ask({ op: 'history', limit: PAGE, ...where }, (r) => {
+      use(r);
+      this.#changed('change');
+    }).finally(() => {
+      this.#loading = null;
+    });
+    return this.#loading;
+  }
+
+  /** A request about this room. @param {Record<string, any>} frame @param {(r: any) => void} [use] */
+  #ask({ op, ...rest }, use) {
+    return this.#host.request({ op, room: this.name, ...rest }, use);
+  }
+
+  #view() {
+    this.#run ??= this.#list.run(this.#at);
+    return this.#run;
+  }
+
+  /** @param {'change' | 'people' | 'read'} what */
+  #changed(what) {
+    if (what === 'change') this.#run = null;
+    if (this.#news.has(what)) return;
+    this.#news.add(what);
+    queueMicrotask(() => {
+      this.#news.delete(what);
+      this.dispatchEvent(new Event(what));
+    });
+  }
+
+  /** @param {Room['state']} state */
+  #setState(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.dispatchEvent(new Event('state'));
+  }
+
+  /** One timer per name; a later call does not move it. @param {string} name @param {number} ms @param {() => void} f */
+  #later(name, ms, f) {
+    if (this.#timers.has(name)) return;
+    this.#timers.set(name, this.#host.env.setTimeout(() => {
+      this.#timers.delete(name);
+      f();
+    }, ms));
+  }
+}
+
+/** From where on a page knows everything. @param {any} r */
+const first = (r) => (r.has_more && r.messages[0]?.seq) || 0;
+
+/** Up to where. @param {any} r */
+const last = (r) => (r.has_newer && r.messages.at(-1)?.seq) || Infinity;
+
+/** 20 letters: 100 bits when random has that many. @param {() => number} random */
+function newKey(random) {
+  let key = '';
+  while (key.length < 20) key += Math.floor(random() * 32).toString(32);
+  return key;
+}
