@@ -82,11 +82,12 @@ func (h *Hub) serveRoom(w http.ResponseWriter, r *http.Request, room, what strin
 		fields, err := h.membersFields(r.Context(), user, room)
 		h.answer(w, http.StatusOK, fields, err)
 	default:
-		req := wire.Request{Room: room}
+		var req wire.Request
 		if err := wire.ParseHistory(r.URL.Query(), h.wireLimits, &req); err != nil {
 			h.fail(w, fromWire(err))
 			return
 		}
+		req.Room = room
 		fields, err := h.historyFields(r.Context(), user, &req)
 		h.answer(w, http.StatusOK, fields, err)
 	}

@@ -15,12 +15,13 @@ import (
 // readers that come next read the file and waits walPatienceMillis for those
 // before them to end.
 //
-// So the log stays below about walRestartPages, 16 MiB, plus one batch. The
-// exception is a read that lasts: SQLite must keep what that read may see. The
-// store's own reads have limits and last milliseconds, but Backup or a foreign
-// process may read for long; then the log grows by what is written meanwhile, an
-// attempt is made once per walCheckpointPages, and the first one after the read
-// has ended brings it back to walKeepBytes.
+// So the log stays at about walRestartPages, 16 MiB, plus one batch, and 4 MiB
+// for each attempt that readers outlast. The exception is a read that lasts:
+// SQLite must keep what that read may see. The store's own reads have limits and
+// last milliseconds, but Backup or a foreign process may read for long; then the
+// log grows by what is written meanwhile, an attempt is made once per
+// walCheckpointPages, and the first one after the read has ended brings it back
+// to walKeepBytes.
 type walKeeper struct {
 	pages int64 // in the log, when last seen
 	next  int64 // how many make the next checkpoint due
@@ -29,7 +30,7 @@ type walKeeper struct {
 const (
 	walCheckpointPages = 1000 // 4 MiB; SQLite's own default for its automatic checkpoint
 	walRestartPages    = 4 * walCheckpointPages
-	walPatienceMillis  = 100
+	walPatienceMillis  = 250 // 100 was too short for some attempts on a machine with three times the load it has cores for
 	walKeepBytes       = 8 << 20
 )
 
