@@ -16,6 +16,7 @@ type Error struct {
 	RetryAfter time.Duration // when to try again; 0 when that would not help
 }
 
+// Error is for logs: the code, the field and the message.
 func (e *Error) Error() string {
 	if e.Field != "" {
 		return "chatroom: " + e.Code + ": " + e.Field + ": " + e.Message

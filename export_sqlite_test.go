@@ -12,7 +12,7 @@ func (s *SQLite) ExecOnWriter(ctx context.Context, query string) error {
 	return err
 }
 
-// SQLiteReads are the statements behind pages, logs and counters, with how many parameters each takes.
+// SQLiteReads are the statements that read, by name.
 var SQLiteReads = map[string]string{
 	"before": sqlBefore, "newest": sqlNewest, "after": sqlAfter, "around": sqlAround, "reactions": sqlReactions,
 	"events": sqlEvents, "lastSeq": sqlLastSeq, "findKey": sqlFindKey, "mark": sqlMark, "unread": sqlUnread,

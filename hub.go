@@ -270,10 +270,12 @@ type UnsavedError struct {
 	Err    error // ctx's error
 }
 
+// Error says how many.
 func (e *UnsavedError) Error() string {
-	return fmt.Sprintf("chatroom: shutdown left %d events unsaved: %v", e.Events, e.Err)
+	return fmt.Sprintf("chatroom: shutdown left %d events unsaved: ", e.Events) + e.Err.Error()
 }
 
+// Unwrap returns Err.
 func (e *UnsavedError) Unwrap() error { return e.Err }
 
 // Shutdown ends the hub: it refuses new connections and requests, tells every

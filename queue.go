@@ -40,11 +40,10 @@ type waiter struct {
 
 // pending is an event that was accepted and is not stored yet.
 type pending struct {
-	event  Event
-	room   *liveRoom
-	size   int
-	since  time.Time
-	silent bool // the hub's own; nobody waits for it
+	event Event
+	room  *liveRoom
+	size  int
+	since time.Time
 
 	waiters   []waiter // guarded by room.mu
 	duplicate []bool   // beside waiters: told "duplicate"

@@ -50,8 +50,6 @@ func (c *cursor) pending() []byte {
 
 func (c *cursor) advance(n int) { c.off += n }
 
-func (c *cursor) position() int64 { return c.seg.base + int64(c.off) }
-
 // lag is how many published bytes lie ahead of the cursor.
 func (c *cursor) lag() int {
 	if c.seg == nil {

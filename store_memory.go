@@ -43,6 +43,7 @@ func NewMemoryStore() *MemoryStore {
 	return &MemoryStore{rooms: map[string]*memoryRoom{}}
 }
 
+// Append implements [Store].
 func (s *MemoryStore) Append(ctx context.Context, events []Event) ([]AppendResult, error) {
 	for _, e := range events {
 		if err := e.storable(); err != nil {
@@ -160,6 +161,7 @@ func (r *memoryRoom) find(seq Seq) *Message {
 	return nil
 }
 
+// Messages implements [Store].
 func (s *MemoryStore) Messages(ctx context.Context, room string, q Page) ([]Message, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -205,6 +207,7 @@ func (m *Message) forReader() Message {
 	return c
 }
 
+// Events implements [Store].
 func (s *MemoryStore) Events(ctx context.Context, room string, after Seq, limit int) ([]Event, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -226,6 +229,7 @@ func (s *MemoryStore) Events(ctx context.Context, room string, after Seq, limit 
 	return events, nil
 }
 
+// LastSeq implements [Store].
 func (s *MemoryStore) LastSeq(ctx context.Context, room string) (Seq, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -239,6 +243,7 @@ func (s *MemoryStore) LastSeq(ctx context.Context, room string) (Seq, error) {
 	return r.log[len(r.log)-1].Seq, nil
 }
 
+// MarkRead implements [ReadMarker].
 func (s *MemoryStore) MarkRead(ctx context.Context, room, userID string, seq Seq) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,6 +255,7 @@ func (s *MemoryStore) MarkRead(ctx context.Context, room, userID string, seq Seq
 	return nil
 }
 
+// Unread implements [ReadMarker].
 func (s *MemoryStore) Unread(ctx context.Context, room, userID string) (mark Seq, unread int, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -269,6 +275,7 @@ func (s *MemoryStore) Unread(ctx context.Context, room, userID string) (mark Seq
 	return mark, unread, nil
 }
 
+// FindKey implements [KeyFinder].
 func (s *MemoryStore) FindKey(ctx context.Context, room, userID, key string) (seq Seq, digest int64, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -282,6 +289,7 @@ func (s *MemoryStore) FindKey(ctx context.Context, room, userID, key string) (se
 	return 0, 0, nil
 }
 
+// MaxSeq implements [ClockKeeper].
 func (s *MemoryStore) MaxSeq(ctx context.Context) (Seq, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -260,6 +260,7 @@ func prepareFile(path string) error {
 // lock, held by a transaction that never ends on an empty database, so it is
 // portable and the kernel frees it when the process dies.
 func lockFile(path string) (*sql.DB, error) {
+	// O_EXCL, because to open and close a file that a store of this process has locked would free it.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		err = f.Close()

@@ -14,7 +14,6 @@ import { h } from './dom.js';
 import { translator } from './strings.js';
 import { sheet } from './styles.js';
 import { Timeline } from './timeline.js';
-import { coarse } from './ui.js';
 
 /** @typedef {import('./client.js').Chat} Chat */
 /** @typedef {import('./list.js').Message} Message */
@@ -185,7 +184,6 @@ export class ChatRoom extends HTMLElement {
     updatePeople();
     updateStatus();
     update();
-    if (this.hasAttribute('autofocus') && !coarse()) composer.focus();
     return () => {
       for (const [target, type, f] of hooks) target.removeEventListener(type, f);
       for (const p of [timeline, composer, status, spoken]) p.close();

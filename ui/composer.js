@@ -2,6 +2,7 @@
 
 import { h, icon, iconButton } from './dom.js';
 import { reason } from './strings.js';
+import { excerpt } from './text.js';
 import { coarse, initials, hue, knownPeople } from './ui.js';
 
 /** @typedef {import('./list.js').Message} Message */
@@ -199,10 +200,10 @@ export class Composer {
     this.#context.hidden = !about;
     if (about) {
       const { kind, message } = about;
-      const name = message.mine ? t('you') : message.from.name;
+      const name = message.mine ? t('youName') : message.from.name;
       this.#context.replaceChildren(icon(kind), h('div', null,
         h('strong', null, kind === 'edit' ? t('editing') : t('replyingTo', { name })),
-        h('span.excerpt', { dir: 'auto' }, message.text.slice(0, 160))), iconButton('close', t('cancel'), () => {
+        h('span.excerpt', { dir: 'auto' }, excerpt(message.text))), iconButton('close', t('cancel'), () => {
         this.#cancel();
         this.focus();
       }));

@@ -5,7 +5,8 @@ import { ChatRoom } from './chatroom.js';
 const styles = new CSSStyleSheet();
 styles.replaceSync(`
   html, body { height: 100%; margin: 0; }
-  body { background: Canvas; }
+  body { background: #fff; }
+  @media (prefers-color-scheme: dark) { body { background: #14171d; } }
   main { height: 100vh; height: 100dvh; }
   chat-room { height: 100%; }
 `);
@@ -17,7 +18,6 @@ document.documentElement.lang = lang;
 
 const chat = /** @type {ChatRoom} */ (document.createElement('chat-room'));
 chat.setAttribute('lang', lang);
-chat.setAttribute('autofocus', '');
 const theme = query.get('theme');
 if (theme) chat.setAttribute('theme', theme);
 chat.room = query.get('room') || 'lobby';
@@ -25,3 +25,5 @@ document.title = chat.room;
 const main = document.createElement('main');
 main.append(chat);
 document.body.append(main);
+// On a phone that would open the keyboard.
+if (!matchMedia('(pointer: coarse)').matches) chat.focus();

@@ -6,6 +6,7 @@
 
 import { MessageList } from './list.js';
 import { ChatError } from './link.js';
+import { People } from './people.js';
 import { MAX_AGE_MS, MAX_WAITING, Outbox } from './outbox.js';
 
 /** @typedef {import('./list.js').Message} Message */
@@ -24,9 +25,8 @@ import { MAX_AGE_MS, MAX_WAITING, Outbox } from './outbox.js';
  */
 
 const PAGE = 50;
-/** typing is passed on once in 3 s (PROTOCOL.md §4), and shown for 5 s (§6). */
+/** typing is passed on once in 3 s (PROTOCOL.md §4). */
 const TYPING_EVERY_MS = 3000;
-const TYPING_SHOWN_MS = 5000;
 /** Read marks are sent at most this often. */
 const READ_EVERY_MS = 1000;
 /** When the server does not say how long to wait. */
@@ -51,9 +51,6 @@ export class Room extends EventTarget {
   error = null;
   /** True once a page has been shown: an empty list then means an empty room. */
   loaded = false;
-  /** Who is here, or null in rooms too big for a list. @type {User[] | null} */
-  members = null;
-  memberCount = 0;
   /** The user's read mark, a seq; -1 when the server keeps none. */
   readSeq = -1;
   /** Messages by others after the mark; the server stops counting at 1000. */
@@ -67,7 +64,7 @@ export class Room extends EventTarget {
   #run = null;
   /** The last numbered event handled; -1 before the first page. */
   #cursor = -1;
-  #presenceV = 0;
+  #people;
   /** A join is under way: events that do not fit are left to its answer. */
   #joining = false;
   /** @type {Outbox | null} */
@@ -77,8 +74,6 @@ export class Room extends EventTarget {
   #foreign = new Set();
   /** @type {Map<string, {promise: Promise<number>, resolve: (seq: number) => void, reject: (e: Error) => void}>} */
   #promises = new Map();
-  /** @type {Map<string, {user: User, until: number}>} */
-  #typists = new Map();
   #typedAt = 0;
   #readSent = 0;
   /** @type {Map<string, any>} */
@@ -93,6 +88,12 @@ export class Room extends EventTarget {
     super();
     this.#host = host;
     this.name = name;
+    this.#people = new People({
+      changed: () => this.#changed('people'),
+      ask: () => void this.#ask({ op: 'members' }, (r) => this.#people.set(r)).catch(() => {}),
+      now: host.env.now,
+      later: (ms, f) => this.#later('typing', ms, f),
+    });
   }
 
   /** Oldest first: what is loaded around the place looked at, pending and failed ones last. @type {Message[]} */
@@ -110,9 +111,18 @@ export class Room extends EventTarget {
     return this.#view().hasNewer;
   }
 
+  /** Who is here, or null in rooms too big for a list. @type {User[] | null} */
+  get members() {
+    return this.#people.members;
+  }
+
+  get memberCount() {
+    return this.#people.count;
+  }
+
   /** Others who are typing now. @type {User[]} */
   get typists() {
-    return [...this.#typists.values()].map((t) => t.user);
+    return this.#people.typists;
   }
 
   /** A loaded message by its seq. @param {number} seq */
@@ -270,17 +280,15 @@ export class Room extends EventTarget {
   /** The connection is gone. Called by Chat. */
   onDown() {
     this.#joining = false;
-    this.#presenceV = 0;
-    this.#typists.clear();
-    this.#changed('people');
+    this.#people.down();
     if (this.state === 'joined' || this.state === 'joining') this.#setState('idle');
   }
 
   /** An event of this room. Called by Chat. @param {any} e */
   onEvent(e) {
     if (e.seq) this.#numbered(e);
-    else if (e.event === 'presence') this.#presence(e);
-    else if (e.event === 'typing') this.#typing(e.from);
+    else if (e.event === 'presence') this.#people.presence(e);
+    else if (e.event === 'typing') e.from.id !== this.#list.me.id && this.#people.typing(e.from);
     else if (e.event === 'read') this.#read(e);
     else if (e.event === 'removed') {
       this.onDown();
@@ -359,7 +367,7 @@ export class Room extends EventTarget {
     }
     this.loaded = true;
     this.error = null;
-    this.#setMembers(r);
+    this.#people.set(r);
     this.#foreign.clear();
     this.#changed('change');
     this.#setState('joined');
@@ -407,50 +415,9 @@ export class Room extends EventTarget {
       this.unread++;
       this.#changed('read');
     }
-    if (this.#typists.delete(e.from.id)) this.#changed('people');
+    this.#people.wrote(e.from.id);
     const message = this.#list.get(e.seq);
     if (message) this.dispatchEvent(Object.assign(new Event('message'), { message }));
-  }
-
-  /** @param {any} e */
-  #presence(e) {
-    if (this.state !== 'joined' || e.v <= this.#presenceV) return;
-    if (e.v !== this.#presenceV + 1) {
-      this.#ask({ op: 'members' }, (r) => this.#setMembers(r)).catch(() => {});
-      return;
-    }
-    this.#presenceV = e.v;
-    this.memberCount = e.count;
-    if (!e.join && !e.leave) this.members = null;
-    else if (this.members) {
-      const gone = new Set([...(e.leave ?? []), ...(e.join ?? []).map((/** @type {User} */ u) => u.id)]);
-      this.members = [...this.members.filter((u) => !gone.has(u.id)), ...(e.join ?? [])];
-    }
-    this.#changed('people');
-  }
-
-  /** @param {any} r a reply with members */
-  #setMembers(r) {
-    this.members = r.members ?? null;
-    this.memberCount = r.member_count;
-    this.#presenceV = r.presence_v;
-    this.#changed('people');
-  }
-
-  /** @param {User} user */
-  #typing(user) {
-    if (user.id === this.#list.me.id) return;
-    const { now } = this.#host.env;
-    this.#typists.set(user.id, { user, until: now() + TYPING_SHOWN_MS });
-    this.#changed('people');
-    this.#expireTypists(now());
-  }
-
-  /** @param {number} now */
-  #expireTypists(now) {
-    for (const [id, t] of this.#typists) if (t.until <= now && this.#typists.delete(id)) this.#changed('people');
-    const next = Math.min(...[...this.#typists.values()].map((t) => t.until));
-    if (next < Infinity) this.#later('typing', next - now, () => this.#expireTypists(this.#host.env.now()));
   }
 
   /** What the server says about the mark. @param {{read: number, unread: number}} r */

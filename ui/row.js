@@ -2,7 +2,7 @@
 
 import { h, icon, iconButton } from './dom.js';
 import { reason } from './strings.js';
-import { renderText } from './text.js';
+import { excerpt, renderText } from './text.js';
 import { clockTime, hue, initials, knownPeople } from './ui.js';
 
 /** @typedef {import('./list.js').Message} Message */
@@ -30,7 +30,7 @@ export function updateRow(row, m, head, ui, jump) {
   Object.assign(row, { message: m, head, quoted });
   row.el.className = ['row', m.mine && 'mine', head && 'head', m.state, m.deleted && 'gone'].filter(Boolean).join(' ');
   row.el.dataset.seq = String(m.seq);
-  row.el.setAttribute('aria-label', `${m.mine ? ui.t('you') : m.from.name}, ${clockTime(ui, m.at)}`);
+  row.el.setAttribute('aria-label', `${m.mine ? ui.t('youName') : m.from.name}, ${clockTime(ui, m.at)}`);
   row.avatar.textContent = head && !m.mine ? initials(m.from.name) : '';
   row.avatar.style.setProperty('--hue', String(hue(m.from.id)));
   const focused = ui.root.activeElement;
@@ -63,10 +63,10 @@ function body(m, ui) {
 
 /** @param {Message} m @param {Message | undefined} original @param {UI} ui @param {(seq: number) => void} jump */
 function quote(m, original, ui, jump) {
-  const name = original && h('bdi.name', null, original.mine ? ui.t('you') : original.from.name);
-  const text = !original ? ui.t('originalGone') : original.deleted ? ui.t('deleted') : original.text || ui.t('attachment');
+  const name = original && h('bdi.name', null, original.mine ? ui.t('youName') : original.from.name);
+  const text = !original ? ui.t('originalGone') : original.deleted ? ui.t('deleted') : excerpt(original.text) || ui.t('attachment');
   return h('button.quote', { type: 'button', part: 'quote', 'data-key': 'quote', onclick: () => jump(m.replyTo) },
-    name, h('span.excerpt', { dir: 'auto' }, text.slice(0, 160)));
+    name, h('span.excerpt', { dir: 'auto' }, text));
 }
 
 /** @param {Message} m @param {UI} ui */
@@ -108,20 +108,24 @@ export class Actions {
   #quick;
   #own;
   #delete;
+  #place;
+  #bar;
 
   /** @param {UI} ui */
   constructor(ui) {
     this.#ui = ui;
     const { t } = ui;
+    this.#place = h('div.place');
     this.#quick = h('div.quick', { role: 'group', 'aria-label': t('react'), hidden: true }, ...QUICK.map((emoji) =>
       h('button.icon-button', { type: 'button', 'aria-label': t('reactWith', { emoji }), onclick: () => this.#react(emoji) }, emoji)));
     this.#delete = iconButton('trash', t('delete'), () => this.#remove());
     this.#own = h('span.own', null, iconButton('edit', t('edit'), () => this.#use((m) => ui.edit(m))), this.#delete);
-    const bar = h('div.bar', null,
-      iconButton('smile', t('react'), () => this.#toggleQuick(), { 'aria-expanded': 'false' }),
+    this.#bar = h('div.bar', null,
+      iconButton('smile', t('react'), () => this.#openQuick()),
       iconButton('reply', t('reply'), () => this.#use((m) => ui.reply(m))),
       this.#own, h('slot', { name: 'message-actions' }));
-    this.el = h('div.actions', { part: 'message-actions', role: 'group', 'aria-label': t('actions') }, this.#quick, bar);
+    this.el = h('div.actions', { part: 'message-actions', role: 'group', 'aria-label': t('actions') }, this.#quick, this.#bar);
+    this.#place.append(this.el);
   }
 
   /** The message they are for. */
@@ -135,11 +139,22 @@ export class Actions {
     if (row === this.row && this.el.isConnected) return;
     this.row = row;
     this.#calm();
-    if (!row) this.el.remove();
+    if (!row) this.#place.remove();
     else {
       this.#own.hidden = !row.message?.mine;
-      row.el.append(this.el);
+      row.el.append(this.#place);
+      this.#fit();
     }
+  }
+
+  /** Shifts them into view when they stand out at a side. */
+  #fit() {
+    this.el.style.translate = '';
+    const room = this.el.closest('.view')?.getBoundingClientRect();
+    const box = this.el.getBoundingClientRect();
+    if (!room) return;
+    const shift = Math.min(0, room.right - 8 - box.right) + Math.max(0, room.left + 8 - box.left);
+    if (shift) this.el.style.translate = `${shift}px 0`;
   }
 
   /** Does somebody use them right now? */
@@ -153,15 +168,16 @@ export class Actions {
     this.#delete.setAttribute('aria-label', this.#ui.t('delete'));
   }
 
-  #toggleQuick() {
-    this.#setQuick(this.#quick.hidden);
-    if (!this.#quick.hidden) this.#quick.querySelector('button')?.focus();
+  #openQuick() {
+    this.#setQuick(true);
+    this.#quick.querySelector('button')?.focus();
   }
 
   /** @param {boolean} open */
   #setQuick(open) {
     this.#quick.hidden = !open;
-    this.el.querySelector('.bar > button')?.setAttribute('aria-expanded', String(open));
+    this.#bar.hidden = open;
+    if (this.el.isConnected) this.#fit();
   }
 
   /** @param {string} emoji */

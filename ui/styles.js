@@ -116,9 +116,11 @@ const MESSAGES = `
   .timeline { position: absolute; inset: 0; display: flex; flex-direction: column; }
   /* The element keeps the reader's place itself, in every browser the same way. */
   .view { flex: 1; min-height: 0; overflow-y: auto; overflow-x: hidden; overscroll-behavior: contain; overflow-anchor: none; padding: .5rem 0; }
-  .top, .rows { max-width: 52rem; margin: 0 auto; }
+  .top, .rows { flex: none; width: 100%; max-width: 52rem; margin-inline: auto; }
   .rows { position: relative; padding: 0 1.25rem; }
-  .view::before { content: ""; display: block; }
+  /* A short conversation stands at the bottom, where one writes. */
+  .view { display: flex; flex-direction: column; }
+  .top { margin-top: auto; }
   .beginning { padding: 1.5rem 1.25rem .25rem; text-align: center; font-size: .8125em; color: var(--_quiet); }
   .spinner { height: 2.25rem; display: grid; place-items: center; }
   .spinner.on::after { content: ""; width: 1.125rem; height: 1.125rem; border: 2px solid var(--_line); border-top-color: var(--_accent); border-radius: 50%; animation: turn .8s linear infinite; }
@@ -148,7 +150,8 @@ const MESSAGES = `
   .gone .bubble { background: none; border: 1px dashed var(--_line); }
   .gone .text { font-size: .875em; }
   .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; overflow: hidden; }
-  .text.big { font-size: 1.9em; line-height: 1.25; }
+  .text.big { font-size: 2.25em; line-height: 1.25; }
+  .bubble:has(> .big:only-child) { background: none; padding: 0 .25rem; }
   .edited { font-size: .75em; color: var(--_quiet); white-space: nowrap; }
   .text a { color: var(--_accent); text-underline-offset: 2px; }
   .text code { font: .875em/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--_code); border-radius: .3rem; padding: .1em .3em; }
@@ -170,10 +173,13 @@ const MESSAGES = `
   /* "Sending" is worth a word only when it takes a while. */
   .pending .state { animation: appear .2s .6s both; }
 
-  .actions { position: absolute; z-index: 2; inset-block-start: -1rem; inset-inline-end: .5rem; display: flex; align-items: center; padding: .15rem; border: 1px solid var(--_line); border-radius: .7rem; background: var(--_bg); box-shadow: var(--_shadow); }
-  .mine > .actions { inset-inline-end: .25rem; }
+  /* A place of no size behind the bubble, so that the actions stand at its corner. */
+  .place { position: relative; flex: none; width: 0; height: 0; margin-inline-start: -.6rem; }
+  .head > .place { margin-top: 1.3rem; }
+  .actions { position: absolute; z-index: 2; inset-block-start: -1rem; inset-inline-start: -1.25rem; display: flex; width: max-content; align-items: center; padding: .15rem; border: 1px solid var(--_line); border-radius: .7rem; background: var(--_bg); box-shadow: var(--_shadow); }
+  .mine > .place { margin-inline: 0 -.6rem; }
+  .mine .actions { inset-inline: auto -1.25rem; }
   .bar, .own, .quick { display: inline-flex; align-items: center; }
-  .quick { border-inline-end: 1px solid var(--_line); padding-inline-end: .15rem; margin-inline-end: .15rem; }
   .sure { color: var(--_on-accent); background: var(--_bad); }
   .sure:hover { color: var(--_on-accent); background: var(--_bad); }
   .sure .icon { display: none; }
@@ -221,8 +227,7 @@ const WRITING = `
   @media (pointer: coarse) {
     .room { --_hit: 2.75rem; font-size: var(--chat-font-size, 1rem); }
     .help-button { display: none; }
-    .actions { inset-block-start: -2.5rem; }
-    .quick { position: absolute; inset-block-end: 100%; inset-inline-end: 0; border: 1px solid var(--_line); border-radius: .7rem; background: var(--_bg); box-shadow: var(--_shadow); padding: .15rem; margin: 0 0 .25rem; }
+    .actions { inset-block-start: -2.25rem; }
     .reaction { height: 2.25rem; min-width: 2.75rem; }
     .state .link { min-height: 2.75rem; padding-inline: .6rem; }
     .jump { min-width: 2.75rem; height: 2.75rem; }

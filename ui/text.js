@@ -6,6 +6,11 @@
 
 import { h } from './dom.js';
 
+/** A line of a text, for a quote: without what it quotes itself and without marks. @param {string} text */
+export function excerpt(text) {
+  return text.replace(/^>.*$/gm, '').replace(/```|\*\*|~~|`/g, '').trim().slice(0, 160);
+}
+
 /** Nesting beyond this stays as typed. */
 const MAX_DEPTH = 3;
 

@@ -213,11 +213,11 @@ export class Timeline {
     next?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** The first time there is something to show: at what is unread, else at the end. */
+  /** The first time there is something to show: at what is unread, else, and for somebody new, at the end. */
   #place() {
     const { room } = this.#ui;
     this.#placed = true;
-    if (room.unread > 0 && room.readSeq >= 0) this.#divider = room.readSeq;
+    if (room.unread > 0 && room.readSeq > 0) this.#divider = room.readSeq;
     this.#paint();
     const divider = this.#shown.get('unread')?.el;
     if (divider) {
