@@ -110,7 +110,7 @@ func (c *conn) admit(buf *[]byte) {
 		return
 	}
 	c.laneMu.Lock()
-	if len(c.lane) >= laneMax || c.laneSize+len(*buf) > laneBytes {
+	if len(c.lane) >= laneMax || len(c.lane) > 0 && c.laneSize+len(*buf) > laneBytes {
 		c.laneMu.Unlock()
 		c.refuse(buf, errBusy)
 		return

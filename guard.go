@@ -104,7 +104,8 @@ func (h *Hub) authorize(ctx context.Context, u User, a Action, room string) erro
 		return err
 	}
 	err := asked(a)
-	if err == nil || errors.Is(err, errInternal) || errors.Is(err, ErrNotFound) {
+	var refusal *Error
+	if !errors.As(err, &refusal) || errors.Is(err, errInternal) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNotFound) {
 		return err
 	}
 	switch a {

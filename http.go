@@ -22,6 +22,7 @@ import (
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.warnOnce.Do(func() { h.checkServer(r) })
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store") // the browser client's files set their own
 	path := strings.TrimPrefix(r.URL.EscapedPath(), "/")
 	switch {
 	case path == "ws":
@@ -31,7 +32,6 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serveUI(w, r, path)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	room, what, ok := roomPath(path)
 	if !ok {
 		h.fail(w, &Error{Code: "not_found", Message: "no such path under the chat's mount"})
@@ -112,8 +112,10 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request, user User, room 
 		var tooBig *http.MaxBytesError
 		if errors.As(err, &tooBig) {
 			h.fail(w, &Error{Code: "too_long", Message: "the body is too long"})
+			return
 		}
-		return // otherwise the client is gone
+		h.fail(w, &Error{Code: "bad_json", Message: "the body could not be read"}) // saying nothing would be a 200
+		return
 	}
 	var req wire.Request
 	if err := wire.DecodePost(body, h.wireLimits, &req); err != nil {
@@ -140,12 +142,7 @@ func (h *Hub) post(ctx context.Context, user User, room string, req *wire.Reques
 	if err != nil || !later {
 		return rc, err
 	}
-	select {
-	case rc = <-w.call:
-		return rc, rc.err
-	case <-ctx.Done():
-		return receipt{}, ctx.Err()
-	}
+	return h.outcome(ctx, w)
 }
 
 // whoIs authenticates a request.

@@ -46,6 +46,7 @@ type Hub struct {
 	conns    []*conn
 	users    map[string][]*conn
 	perIP    map[string]int
+	places   int            // connections in all, those being upgraded included
 	refusing bool           // no more connections: shutting down
 	connWait sync.WaitGroup // the connections' goroutines
 
@@ -210,10 +211,11 @@ func (h *Hub) reserveAddress(address string) error {
 	switch {
 	case h.refusing:
 		return ErrShuttingDown
-	case len(h.conns) >= h.opts.Limits.Connections, h.perIP[address] >= h.opts.Limits.ConnectionsPerIP:
+	case h.places >= h.opts.Limits.Connections, h.perIP[address] >= h.opts.Limits.ConnectionsPerIP:
 		return errTooMany
 	}
 	h.perIP[address]++
+	h.places++
 	return nil
 }
 
@@ -224,9 +226,22 @@ func (h *Hub) freeAddress(address string) {
 }
 
 func (h *Hub) freeAddressLocked(address string) {
+	h.places--
 	if h.perIP[address]--; h.perIP[address] <= 0 {
 		delete(h.perIP, address)
 	}
+}
+
+// enter has Shutdown wait for an upgrade until connWait.Done, or reports that
+// it has begun already.
+func (h *Hub) enter() bool {
+	h.connsMu.Lock()
+	defer h.connsMu.Unlock()
+	if h.refusing {
+		return false
+	}
+	h.connWait.Add(1)
+	return true
 }
 
 // connectionsOf returns a copy of a user's connections.

@@ -200,7 +200,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	number("ConnectionsPerIP", &l.ConnectionsPerIP, 64, 1, most)
 	number("RoomsPerConnection", &l.RoomsPerConnection, 100, 1, 10_000)
 	number("FrameBytes", &l.FrameBytes, 16<<10, 256, 1<<20)
-	number("TextBytes", &l.TextBytes, 8<<10, 1, l.FrameBytes)
+	number("TextBytes", &l.TextBytes, min(8<<10, l.FrameBytes), 1, l.FrameBytes)
 	number("TextRunes", &l.TextRunes, 4000, 1, most)
 	number("PageMax", &l.PageMax, 100, 1, 1000)
 	number("Page", &l.Page, min(50, l.PageMax), 1, l.PageMax)

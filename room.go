@@ -46,17 +46,31 @@ func (r *Room) change(ctx context.Context, f func(*liveRoom, waiter) (receipt, b
 			rc = got
 			return err
 		}
-		select {
-		case rc = <-w.call:
-			return rc.err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		rc, err = r.hub.outcome(ctx, w)
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return rc.seq, nil
+}
+
+// outcome waits for the receipt of a call of host code. A Shutdown that gave up
+// leaves the outcome unknown.
+func (h *Hub) outcome(ctx context.Context, w waiter) (receipt, error) {
+	select {
+	case rc := <-w.call:
+		return rc, rc.err
+	case <-ctx.Done():
+		return receipt{}, ctx.Err()
+	case <-h.stopped:
+	}
+	select {
+	case rc := <-w.call:
+		return rc, rc.err
+	default:
+		return receipt{}, ErrStoreUnavailable
+	}
 }
 
 // Send posts a message and returns its seq once it is stored (with AckAccepted:

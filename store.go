@@ -21,8 +21,9 @@ type Store interface {
 	// Append stores events in one transaction, in order: all or none, durable
 	// when it returns nil. Seqs increase within a room, in and across calls.
 	//
-	// It is idempotent on (Room, Seq): an event that is already there is left
-	// as it is and reported as stored. A message whose (Room, From.ID, Key), Key
+	// It is idempotent on (Room, Seq): an event that is already there, found by
+	// its seq alone, is left as it is and reported as stored; a message that was
+	// retracted since stays away. A message whose (Room, From.ID, Key), Key
 	// not empty, belongs to a message at another seq is not stored; its result names that
 	// seq and whether Event.Digest differs from the first one's.
 	//
@@ -30,11 +31,14 @@ type Store interface {
 	// replaces Text; a delete clears Text, Data and Reactions and sets Deleted; later changes to a
 	// deleted message only enter the log. A retract removes its Target, message
 	// and key, from state and log, and itself enters the log; its target may be
-	// unknown. A change whose target is unknown only enters the log.
+	// unknown. A change whose target is unknown only enters the log. An emoji keeps
+	// its place until nobody has it; a react with a new emoji on a message that
+	// has MaxReactionEmoji only enters the log.
 	// Results are one per event, in order.
 	//
 	// An error that wraps ErrStoreRefused means that some event of this batch
-	// can never be stored; the hub then finds out which. Any other error is
+	// can never be stored (an unknown Type, a Seq below 1, what the engine rejects);
+	// the hub then finds out which. Any other error is
 	// temporary and the hub tries the same batch again.
 	Append(ctx context.Context, events []Event) ([]AppendResult, error)
 
@@ -44,7 +48,8 @@ type Store interface {
 
 	// Events returns at most limit events of a room with a seq greater than
 	// after, oldest first, with Prev zero. A message event shows the message's current
-	// text and data, and none when it is deleted. An edit event of a deleted message has no text.
+	// text and data, and none when it is deleted.
+	// Edits of a deleted message have no text; a retract leaves events about its target.
 	Events(ctx context.Context, room string, after Seq, limit int) ([]Event, error)
 
 	// LastSeq returns the highest seq the room's log ever held, counting retracted
@@ -67,7 +72,7 @@ type Page struct {
 	// Around asks for the newest (Limit+1)/2 messages at or below it and the
 	// oldest Limit/2 above it; one side is not filled up from the other.
 	Around Seq
-	Limit  int // at least 1
+	Limit  int // below 1 gives an empty page
 }
 
 // ReadMarker is a Store that also keeps how far each user has read.
@@ -92,6 +97,7 @@ type KeyFinder interface {
 // ClockKeeper is a Store that knows the highest seq of all rooms. A hub that
 // starts with a wall clock behind it goes on from there instead.
 type ClockKeeper interface {
+	// MaxSeq returns the highest seq ever stored in any room; 0 for none.
 	MaxSeq(ctx context.Context) (Seq, error)
 }
 

@@ -98,7 +98,7 @@ func (s *SQLite) write(ctx context.Context, f func(*sqliteWriter) error) error {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() {
+	go func() { // Close waits for it, and so does the next write
 		defer func() { <-s.turn }()
 		done <- s.writer.transaction(f)
 		s.writer.wal.keep(&s.writer) // after the answer, so that no ack waits for it

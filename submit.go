@@ -24,6 +24,12 @@ func (r *liveRoom) submit(ctx context.Context, u User, d Draft, retry bool, w wa
 		}
 	}
 	if h.opts.BeforeSend != nil {
+		r.mu.Lock()
+		if use, known := r.keys[userKey{u.ID, d.Key}]; known { // not for the filter to refuse any more
+			defer r.mu.Unlock()
+			return r.againLocked(use, e.Digest(), w)
+		}
+		r.mu.Unlock()
 		filtered, err := r.filter(ctx, d)
 		if err != nil {
 			return receipt{}, false, err

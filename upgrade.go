@@ -36,6 +36,12 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, authErr := h.whoIs(r)
+	if !h.enter() {
+		h.freeAddress(address)
+		h.fail(w, ErrShuttingDown)
+		return
+	}
+	defer h.connWait.Done()
 	c, err := h.upgrade(w, r)
 	if err != nil { // Accept has answered
 		h.freeAddress(address)

@@ -49,6 +49,8 @@ func run() error {
 	out := flag.String("out", ".", "directory for RESULTS.md and its charts; empty to write none")
 	flag.BoolVar(&e.Quick, "quick", false, "small and short, under a minute; writes nothing unless -out is given")
 	flag.IntVar(&e.Rounds, "rounds", 3, "rounds of each measurement; the median counts")
+	flag.DurationVar(&e.Wait, "wait", 0, "how long to wait for a quiet machine before each measurement")
+	flag.BoolVar(&e.Deep, "deep", false, "work h also stores 50 million rows (needs 15 GB in the cache and half an hour once)")
 	flag.StringVar(&e.Cache, "cache", "", "directory for generated databases. Default: the user's cache directory")
 	flag.Parse()
 	if flag.NArg() > 0 {

@@ -35,7 +35,7 @@ var concurrencyTests = []test{
 				next++
 			}
 			reads := make(chan error, 1)
-			go func() {
+			go func() { // reads is received below
 				page, err := s.store.Messages(ctx, room, chatroom.Page{Limit: 2000})
 				if err == nil && len(page)%len(batch) != 0 {
 					err = fmt.Errorf("a page of %d shows a part of a batch of %d", len(page), len(batch))

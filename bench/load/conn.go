@@ -23,7 +23,8 @@ type conn struct {
 	fd     int
 	room   int32
 	state  state
-	events uint64 // deliveries seen
+	events uint64 // deliveries seen, over all its connections
+	after  int64  // position of the last one, where the protocol has positions
 	rest   []byte // the beginning of a frame whose end has not come yet
 	parts  []byte // the fragments so far of a message that comes in several
 }

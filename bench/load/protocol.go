@@ -31,8 +31,13 @@ type Protocol struct {
 	// Target is the request target of a member's upgrade.
 	Target func(member, room int) string
 	// Join appends the request that joins the room; the reply to it makes the
-	// member ready. Nil when the upgrade itself joins.
-	Join func(b []byte, member, room int) []byte
+	// member ready. After is the position of the last message that the member
+	// has seen, 0 for none. Nil when the upgrade itself joins.
+	Join func(b []byte, member, room int, after int64) []byte
+	// Position is where a delivery is in its room. Nil without resuming.
+	Position func(payload []byte) int64
+	// Resumed tells whether the reply to a join says that nothing is missing.
+	Resumed func(payload []byte) bool
 	// Send appends a message as the payload of one text frame.
 	Send func(b []byte, m Message) []byte
 	// Classify tells what a text frame is.
@@ -40,6 +45,8 @@ type Protocol struct {
 	// Acks says that every message is acknowledged to its sender, by a frame
 	// that carries its stamp.
 	Acks bool
+	// Silent says that messages are acknowledged and reach nobody: an echo.
+	Silent bool
 	// Lines says that one frame may hold several messages, one per line, as
 	// gorilla's chat example sends them.
 	Lines bool

@@ -44,6 +44,10 @@ type Swarm struct {
 	now    int64
 
 	ready, lost int
+	positions   bool // deliveries move their member's position: only a storm needs it
+	settled     bool
+	resumed     int   // joins that were answered with nothing missing
+	pings       int   // heartbeats answered
 	fault       error // the first thing that should not have happened
 
 	// What the running work does with what comes in.
@@ -141,9 +145,10 @@ const probeTime = 0
 // room: such a server may answer the upgrade before it has put the member there.
 // It sends a probe to each room until all members have seen one.
 func (s *Swarm) settle(ctx context.Context) error {
-	if s.cfg.Protocol.Join != nil || s.cfg.Protocol.Acks {
+	if s.cfg.Protocol.Join != nil || s.cfg.Protocol.Silent || s.settled {
 		return nil
 	}
+	s.settled = true
 	unseen := func(c conn) bool { return c.events == 0 }
 	for slices.ContainsFunc(s.conns, unseen) {
 		for room := range s.sizes {
@@ -282,10 +287,16 @@ func (s *Swarm) message(i int, c *conn, payload []byte) error {
 	switch s.cfg.Protocol.Classify(payload) {
 	case Delivery:
 		s.deliveries(c, payload)
+		if s.positions {
+			c.after = s.cfg.Protocol.Position(payload)
+		}
 	case Ack:
 		if c.state == joining {
 			c.state = ready
 			s.ready++
+			if s.cfg.Protocol.Resumed != nil && s.cfg.Protocol.Resumed(payload) {
+				s.resumed++
+			}
 		} else if s.ackAt = findStamp(payload, s.ackAt); s.ackAt >= 0 {
 			s.acked(readStamp(payload[s.ackAt:]))
 		}
@@ -316,13 +327,14 @@ func (s *Swarm) upgraded(i int, c *conn, b []byte) ([]byte, error) {
 		return rest, nil
 	}
 	c.state = joining
-	s.body = s.cfg.Protocol.Join(s.body[:0], i, int(c.room))
+	s.body = s.cfg.Protocol.Join(s.body[:0], i, int(c.room), c.after)
 	return rest, s.writeFrame(c.fd, opText, s.body)
 }
 
 func (s *Swarm) control(c *conn, op byte, payload []byte) error {
 	switch op {
 	case opPing:
+		s.pings++
 		return s.writeFrame(c.fd, opPong, payload)
 	case opPong:
 		return nil

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -71,6 +72,17 @@ func machineCPU() time.Duration {
 	line, _, _ := strings.Cut(string(content), "\n")
 	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal
 	return ticks(fields, 1, 4) + ticks(fields, 6, 9)
+}
+
+// Busy measures for a time how many cores the machine keeps busy.
+func Busy(ctx context.Context, d time.Duration) (cores float64, err error) {
+	used, begin := machineCPU(), time.Now()
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return (machineCPU() - used).Seconds() / time.Since(begin).Seconds(), nil
 }
 
 func ticks(fields []string, from, to int) (sum time.Duration) {

@@ -21,6 +21,7 @@ type Result struct {
 	Own        time.Duration // processor time of the load itself
 	Others     time.Duration // processor time of everything else on the machine, to 10 ms
 	Missing    int64         // deliveries that never came, of the whole run
+	Unacked    int64         // acknowledgements that never came
 	Latency    Histogram     // from sending to each member
 	Last       Histogram     // from sending to the last member, in a closed loop
 	Ack        Histogram     // from sending to the acknowledgement
@@ -249,7 +250,9 @@ func (s *Swarm) RunOpen(ctx context.Context, o Open) (*Result, error) {
 				}
 				sentAll++
 				res.Sent++
-				want += uint64(s.sizes[s.conns[i].room])
+				if !s.cfg.Protocol.Silent {
+					want += uint64(s.sizes[s.conns[i].room])
+				}
 			}
 			due = due.Add(time.Duration(random.ExpFloat64() / o.Rate * float64(time.Second)))
 		}
@@ -258,14 +261,17 @@ func (s *Swarm) RunOpen(ctx context.Context, o Open) (*Result, error) {
 		}
 	}
 	res = w.end()
-	for quiet := time.Now(); got < want && time.Since(end) < drainTime && time.Since(quiet) < 2*time.Second; {
-		before := got
+	for quiet := time.Now(); (got < want || s.cfg.Protocol.Acks && acks < sentAll) && time.Since(end) < drainTime && time.Since(quiet) < 2*time.Second; {
+		before := got + acks
 		if err := errors.Join(s.poll(100*time.Millisecond), ctx.Err()); err != nil {
 			return nil, err
 		}
-		if got != before {
+		if got+acks != before {
 			quiet = time.Now()
 		}
+	}
+	if s.cfg.Protocol.Acks {
+		w.res.Unacked = int64(sentAll) - int64(acks)
 	}
 	w.res.Missing = int64(want) - int64(got)
 	return w.res, nil

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,27 +23,50 @@ var chatroomWhole = Server{
 	Name: "chatroom", Module: "",
 	About: "whole: joins, JSON, authorisation, presence, every message in SQLite and acknowledged after its commit",
 	Serve: func(ln net.Listener, o Options) (Stats, error) {
-		db, err := chatroom.OpenSQLite(filepath.Join(o.Dir, "chat.db"))
-		if err != nil {
-			return nil, err
-		}
-		store := &countingStore{SQLite: db}
-		host := &host{banned: map[string]bool{"mallory": true}}
-		hub, err := chatroom.New(hubOptions(store, host))
+		w, err := OpenWhole(o.Dir)
 		if err != nil {
 			return nil, err
 		}
 		mux := http.NewServeMux()
-		mux.Handle("/chat/", http.StripPrefix("/chat", hub))
+		mux.Handle("/chat/", http.StripPrefix("/chat", w.Hub))
 		go (&http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}).Serve(ln) // lives as long as the process
-		return func() map[string]float64 {
-			s := hub.Stats()
-			return map[string]float64{
-				"reads": float64(store.reads.Load()), "stored": float64(s.Stored), "commits": float64(store.commits.Load()),
-				"connections": float64(s.Connections), "members": float64(s.Members), "refused": float64(s.Refused),
-			}
-		}, nil
+		return w.stats, nil
 	},
+}
+
+// Whole is a hub with everything on, and its store.
+type Whole struct {
+	Hub   *chatroom.Hub
+	Store *CountingStore
+}
+
+// OpenWhole opens a hub over chat.db in dir.
+func OpenWhole(dir string) (*Whole, error) {
+	db, err := chatroom.OpenSQLite(filepath.Join(dir, "chat.db"))
+	if err != nil {
+		return nil, err
+	}
+	store := &CountingStore{SQLite: db}
+	hub, err := chatroom.New(hubOptions(store, &host{banned: map[string]bool{"mallory": true}}))
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Whole{hub, store}, nil
+}
+
+// Close shuts the hub down, within ten seconds, and closes the store.
+func (w *Whole) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(w.Hub.Shutdown(ctx), w.Store.Close())
+}
+
+func (w *Whole) stats() map[string]float64 {
+	s := w.Hub.Stats()
+	return map[string]float64{
+		"reads": float64(w.Store.Reads.Load()), "commits": float64(w.Store.Commits.Load()), "stored": float64(s.Stored),
+		"connections": float64(s.Connections), "members": float64(s.Members), "refused": float64(s.Refused),
+	}
 }
 
 // hubOptions is a host's configuration, with limits wide enough for the load.
@@ -83,28 +107,28 @@ func (h *host) authorize(_ context.Context, u chatroom.User, _ chatroom.Action, 
 	return nil
 }
 
-// countingStore counts what the hub asks of SQLite.
-type countingStore struct {
+// CountingStore counts what the hub asks of SQLite.
+type CountingStore struct {
 	*chatroom.SQLite
-	reads, commits atomic.Int64
+	Reads, Commits atomic.Int64
 }
 
-func (s *countingStore) Append(ctx context.Context, events []chatroom.Event) ([]chatroom.AppendResult, error) {
-	s.commits.Add(1)
+func (s *CountingStore) Append(ctx context.Context, events []chatroom.Event) ([]chatroom.AppendResult, error) {
+	s.Commits.Add(1)
 	return s.SQLite.Append(ctx, events)
 }
 
-func (s *countingStore) Messages(ctx context.Context, room string, q chatroom.Page) ([]chatroom.Message, error) {
-	s.reads.Add(1)
+func (s *CountingStore) Messages(ctx context.Context, room string, q chatroom.Page) ([]chatroom.Message, error) {
+	s.Reads.Add(1)
 	return s.SQLite.Messages(ctx, room, q)
 }
 
-func (s *countingStore) Events(ctx context.Context, room string, after chatroom.Seq, limit int) ([]chatroom.Event, error) {
-	s.reads.Add(1)
+func (s *CountingStore) Events(ctx context.Context, room string, after chatroom.Seq, limit int) ([]chatroom.Event, error) {
+	s.Reads.Add(1)
 	return s.SQLite.Events(ctx, room, after, limit)
 }
 
-func (s *countingStore) LastSeq(ctx context.Context, room string) (chatroom.Seq, error) {
-	s.reads.Add(1)
+func (s *CountingStore) LastSeq(ctx context.Context, room string) (chatroom.Seq, error) {
+	s.Reads.Add(1)
 	return s.SQLite.LastSeq(ctx, room)
 }

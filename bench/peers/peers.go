@@ -43,9 +43,12 @@ var All = []Server{
 	chatroomWhole,
 }
 
+// Echo is not a chat: what a bare WebSocket costs.
+var Echo = coderEcho
+
 // Find returns the server with this name.
 func Find(name string) (Server, bool) {
-	for _, s := range All {
+	for _, s := range append([]Server{Echo}, All...) {
 		if s.Name == name {
 			return s, true
 		}

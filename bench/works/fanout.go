@@ -105,7 +105,7 @@ func runFanout(ctx context.Context, e *Env, outstanding int) (*fanout, error) {
 		Outstanding: outstanding, Size: textSize,
 		Warm: size(e, time.Second, 100*time.Millisecond), For: size(e, 5*time.Second, 300*time.Millisecond),
 	}
-	results, notes, err := eachServer(ctx, e, nil, func(ctx context.Context, p *child.Process, server peers.Server) (fanoutResult, error) {
+	results, notes, err := eachServer(ctx, e, e.Rounds, nil, func(ctx context.Context, p *child.Process, server peers.Server) (fanoutResult, error) {
 		swarm, err := connect(ctx, p, server, f.members, 1)
 		if err != nil {
 			return fanoutResult{}, err

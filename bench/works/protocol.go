@@ -3,8 +3,8 @@
 package works
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/chatroom-go/chatroom/bench/load"
 )
@@ -32,15 +32,21 @@ var echoProtocol = load.Protocol{
 	Send:     func(b []byte, m load.Message) []byte { return m.Text(b) },
 	Classify: func([]byte) load.Kind { return load.Ack },
 	Acks:     true,
+	Silent:   true,
 }
 
 // chatroomProtocol speaks PROTOCOL.md. Numbers have a fixed width, so that all
 // frames of a work have the same layout.
 var chatroomProtocol = load.Protocol{
 	Target: func(member, _ int) string { return fmt.Sprintf("/chat/ws?user=u%05d", member) },
-	Join: func(b []byte, _, room int) []byte {
-		return fmt.Appendf(b, `{"id":"join","op":"join","room":"r%05d","limit":1}`, room)
+	Join: func(b []byte, _, room int, after int64) []byte {
+		if after == 0 {
+			return fmt.Appendf(b, `{"id":"join","op":"join","room":"r%05d","limit":1}`, room)
+		}
+		return fmt.Appendf(b, `{"id":"join","op":"join","room":"r%05d","limit":1,"after":%d}`, room, after)
 	},
+	Position: chatroomSeq,
+	Resumed:  func(payload []byte) bool { return bytes.Contains(payload, []byte(`"recovered":true`)) },
 	Send: func(b []byte, m load.Message) []byte {
 		b = append(b, `{"id":"`...)
 		b = m.Stamp(b)
@@ -64,8 +70,20 @@ func classifyChatroom(payload []byte) load.Kind {
 	if len(payload) < len(replyPrefix) || string(payload[:len(replyPrefix)]) != replyPrefix {
 		return load.Other
 	}
-	if strings.Contains(string(payload[:min(len(payload), 100)]), `"ok":true`) {
+	if bytes.Contains(payload[:min(len(payload), 100)], []byte(`"ok":true`)) {
 		return load.Ack
 	}
 	return load.Refusal
+}
+
+// chatroomSeq reads the seq of a message event, which stands near its beginning.
+func chatroomSeq(payload []byte) (seq int64) {
+	_, after, _ := bytes.Cut(payload, []byte(`"seq":`))
+	for _, d := range after {
+		if d < '0' || d > '9' {
+			break
+		}
+		seq = seq*10 + int64(d-'0')
+	}
+	return seq
 }

@@ -24,9 +24,11 @@ import (
 type Env struct {
 	Servers []peers.Server // which are measured
 	Rounds  int
-	Quick   bool      // small and short: to see that it works
-	Log     io.Writer // progress
-	Cache   string    // directory for generated databases
+	Quick   bool          // small and short: to see that it works
+	Wait    time.Duration // how long to wait for a quiet machine before each measurement
+	Deep    bool          // work h goes up to 50 million stored rows
+	Log     io.Writer     // progress
+	Cache   string        // directory for generated databases
 }
 
 // Work is one kind of work.
@@ -39,6 +41,10 @@ type Work struct {
 var All = []Work{
 	{"a", "Burst", burst},
 	{"b", "Serial", serial},
+	{"c", "Rooms", rooms},
+	{"d", "Idle", idle},
+	{"e", "Inbound", inbound},
+	{"g", "Storm", storm},
 }
 
 // The names of the servers that targets speak of.
@@ -63,10 +69,10 @@ func size[T any](e *Env, full, quick T) T {
 
 // eachServer calls measure once per round and server, each time with a fresh
 // process. A server that fails is left out of its work and named in a note.
-func eachServer[T any](ctx context.Context, e *Env, args []string, measure func(context.Context, *child.Process, peers.Server) (T, error)) (results map[string][]T, notes []string, err error) {
+func eachServer[T any](ctx context.Context, e *Env, rounds int, args []string, measure func(context.Context, *child.Process, peers.Server) (T, error)) (results map[string][]T, notes []string, err error) {
 	results = map[string][]T{}
 	failed := map[string]bool{}
-	for round := range e.Rounds {
+	for round := range rounds {
 		for _, server := range e.Servers {
 			if failed[server.Name] {
 				continue
@@ -90,16 +96,25 @@ func eachServer[T any](ctx context.Context, e *Env, args []string, measure func(
 	return results, notes, nil
 }
 
+// waitQuiet waits until nothing else keeps a tenth of a core busy, or Wait is over.
+func (e *Env) waitQuiet(ctx context.Context) error {
+	for end := time.Now().Add(e.Wait); time.Now().Before(end); {
+		busy, err := load.Busy(ctx, 500*time.Millisecond)
+		if err != nil || busy < 0.1 {
+			return err
+		}
+	}
+	return nil
+}
+
 // withServer runs one server for the time of measure, at most three minutes.
-//
-// Its database is in the cache directory: that of temporary files may be memory.
 func withServer[T any](ctx context.Context, e *Env, name string, args []string, measure func(context.Context, *child.Process) (T, error)) (result T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	if err := os.MkdirAll(e.Cache, 0o755); err != nil {
+	if err := e.waitQuiet(ctx); err != nil {
 		return result, err
 	}
-	dir, err := os.MkdirTemp(e.Cache, "run-")
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	dir, err := e.runDir()
 	if err != nil {
 		return result, err
 	}
@@ -110,6 +125,15 @@ func withServer[T any](ctx context.Context, e *Env, name string, args []string, 
 	}
 	defer p.Stop()
 	return measure(ctx, p)
+}
+
+// runDir makes a directory for one run's database, to be removed by the caller.
+// It is in the cache: the directory of temporary files may be memory.
+func (e *Env) runDir() (string, error) {
+	if err := os.MkdirAll(e.Cache, 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(e.Cache, "run-")
 }
 
 // median returns the middle one of the results by key.
@@ -134,5 +158,7 @@ func best(values map[string]float64) (name string, value float64, found bool) {
 
 // connect opens a work's members against a running server.
 func connect(ctx context.Context, p *child.Process, server peers.Server, members, rooms int) (*load.Swarm, error) {
-	return load.Connect(ctx, load.Config{Addr: p.Addr, PID: p.PID, Members: members, Rooms: rooms, Protocol: protocolOf(server.Name, rooms > 1)})
+	return load.Connect(ctx, load.Config{
+		Addr: p.Addr, PID: p.PID, Members: members, Rooms: rooms, Protocol: protocolOf(server.Name, rooms > 1),
+	})
 }
