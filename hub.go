@@ -45,7 +45,7 @@ type Hub struct {
 	connsMu  sync.Mutex
 	conns    []*conn
 	users    map[string][]*conn
-	perIP    map[string]int
+	perIP    map[string]int // with those that are being upgraded
 	places   int            // connections in all, those being upgraded included
 	refusing bool           // no more connections: shutting down
 	connWait sync.WaitGroup // the connections' goroutines

@@ -289,7 +289,7 @@ func (r *liveRoom) stored(p *pending, rc receipt) {
 	switch {
 	case kept && r.hub.opts.StoreFirst:
 		r.showLocked(e)
-	case !kept && !r.hub.opts.StoreFirst:
+	case !kept && !r.hub.opts.StoreFirst && e.Type != EventRetract: // taking a retract back would go on for ever
 		r.retractLocked(e.Seq)
 	}
 	r.answerLocked(p, rc)

@@ -35,6 +35,7 @@ type socket struct {
 
 	mu      sync.Mutex
 	members []*member // whose cursors this stream follows
+	turn    int       // the member that wrote last
 	out     []byte    // whole frames of its own: replies and control frames
 	pong    []byte    // the latest pong, while blocked: older ones need no answer (RFC 6455 §5.5.3)
 	rest    []byte    // what a short write left
@@ -190,7 +191,11 @@ func (s *socket) takeLocked() []byte {
 	if s.closing {
 		return nil
 	}
-	for _, m := range s.members {
+	for range s.members { // in turns, so that a flooded room does not starve the others
+		if s.turn++; s.turn >= len(s.members) {
+			s.turn = 0
+		}
+		m := s.members[s.turn]
 		if m.held {
 			continue
 		}

@@ -75,11 +75,11 @@ func (r *liveRoom) filter(ctx context.Context, d Draft) (Draft, error) {
 		err := r.hub.opts.BeforeSend(ctx, r.name, &mine)
 		return mine, err
 	})
-	d.Text, d.Data = changed.Text, changed.Data
 	if err != nil {
 		return d, err
 	}
-	return d, r.hub.checkBody(d)
+	changed.From, changed.Key, changed.ReplyTo = d.From, d.Key, d.ReplyTo // not the filter's to change
+	return changed, r.hub.checkBody(changed)
 }
 
 // change is an edit, delete or react that somebody asks for.
