@@ -255,7 +255,7 @@ func (h *Hub) trustedOrigin(origin string) bool {
 	for _, p := range h.opts.Origins {
 		scheme, host, _ := strings.Cut(p, "://")
 		s, o, ok := strings.Cut(origin, "://")
-		if !ok || !strings.EqualFold(s, scheme) {
+		if !ok || !strings.EqualFold(s, scheme) || strings.ContainsAny(o, "/?#@") {
 			continue
 		}
 		if strings.EqualFold(o, host) {
@@ -275,6 +275,6 @@ func sameOrigin(r *http.Request) bool {
 	if origin == "" {
 		return true
 	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	scheme, host, ok := strings.Cut(origin, "://")
+	return ok && scheme != "" && host != "" && strings.EqualFold(host, r.Host)
 }

@@ -20,6 +20,11 @@ const subprotocol = "chatroom.v1"
 // before the upgrade is; what a browser's script has to see, which reads no status of a
 // failed upgrade, is told by a close code.
 func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		h.failStatus(w, http.StatusMethodNotAllowed, &Error{Code: "bad_field", Field: "method", Message: "only GET"})
+		return
+	}
 	if origin := r.Header.Get("Origin"); !sameOrigin(r) && !h.trustedOrigin(origin) {
 		h.log.Warn("chatroom: refused a cross-origin connection; Options.Origins lists who may", "origin", origin, "host", r.Host)
 		h.fail(w, &Error{Code: "forbidden", Message: "this origin may not connect"})
@@ -148,6 +153,7 @@ func (j *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	hj, _ := hijackable(j.ResponseWriter)
 	nc, rw, err := hj.Hijack()
 	if err != nil {
+		j.hub.log.Error("chatroom: the connection cannot be taken over; the server's middleware has a Hijack that fails", "writer", fmt.Sprintf("%T", hj), "error", err)
 		return nil, nil, err
 	}
 	j.sock = &socket{Conn: nc, hub: j.hub, raw: newRawWriter(nc)}

@@ -8,8 +8,8 @@ export class People {
   /** Null in rooms too big for a list. @type {User[] | null} */
   members = null;
   count = 0;
-  /** The version of what is known; 0 while not joined. */
-  #v = 0;
+  /** The version of what is known; -1 while not joined. */
+  #v = -1;
   /** @type {Map<string, {user: User, until: number}>} */
   #typists = new Map();
   #room;
@@ -33,14 +33,14 @@ export class People {
 
   /** The connection is gone: the list stays as the last thing known. */
   down() {
-    this.#v = 0;
+    this.#v = -1;
     this.#typists.clear();
     this.#room.changed();
   }
 
   /** @param {any} e */
   presence(e) {
-    if (!this.#v || e.v <= this.#v) return;
+    if (this.#v < 0 || e.v <= this.#v) return;
     if (e.v !== this.#v + 1) {
       this.#room.ask();
       return;

@@ -183,9 +183,14 @@ export class Timeline {
 
   /** Roving focus: one row is in the tab order. @param {Row} row */
   #activate(row) {
-    for (const el of this.#rows.querySelectorAll('.row[tabindex="0"]')) el.tabIndex = -1;
-    row.el.tabIndex = 0;
+    this.#tabStop(row.el);
     this.actions.show(row);
+  }
+
+  /** @param {any} row */
+  #tabStop(row) {
+    for (const el of this.#rows.querySelectorAll('.row[tabindex="0"]')) el.tabIndex = -1;
+    if (row) row.tabIndex = 0;
   }
 
   /** @param {KeyboardEvent} e */
@@ -377,7 +382,8 @@ export class Timeline {
       if (item.el === at) at = at.nextSibling;
       else this.#rows.insertBefore(item.el, at);
     }
-    if (!this.#rows.querySelector('.row[tabindex="0"]')) this.#rows.querySelector('.row:last-of-type')?.setAttribute('tabindex', '0');
+    // Until somebody walks the list, its place in the tab order is the newest message.
+    if (!this.#rows.contains(this.#ui.root.activeElement)) this.#tabStop([...this.#rows.querySelectorAll('.row')].at(-1));
   }
 
   /** @param {Message} m @param {boolean} head */

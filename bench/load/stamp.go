@@ -74,3 +74,6 @@ func hex8(w uint64) uint32 {
 	w = (w | w>>8) & 0x0000ffff0000ffff
 	return uint32(w | w>>16)
 }
+
+// CountTexts counts the texts of messages in b, by their stamps.
+func CountTexts(b []byte) int { return bytes.Count(b, []byte(stampMarker)) }

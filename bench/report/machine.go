@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -41,9 +42,9 @@ func Versions(modules []string) []string {
 	if !ok {
 		return versions
 	}
-	for _, wanted := range modules {
+	for i, wanted := range modules {
 		for _, m := range info.Deps {
-			if m.Path == wanted {
+			if m.Path == wanted && !slices.Contains(modules[:i], wanted) {
 				versions = append(versions, strings.TrimPrefix(m.Path, "github.com/")+" "+m.Version)
 			}
 		}

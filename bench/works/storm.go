@@ -36,7 +36,7 @@ func storm(ctx context.Context, e *Env) (*report.Section, error) {
 		}
 		s.Notes = append(s.Notes, notes...)
 		t := report.Table{
-			Caption: fmt.Sprintf("%d members in %d rooms", members, rooms),
+			Caption: fmt.Sprintf("%s members, rooms: %d", thousands(int64(members)), rooms),
 			Columns: []string{"server", "all live after", "server CPU", "resumed without a gap", "store reads", "others' cores"},
 		}
 		for _, server := range e.Servers {
@@ -49,8 +49,8 @@ func storm(ctx context.Context, e *Env) (*report.Section, error) {
 			live := median(rs, func(r stormResult) time.Duration { return r.Live })
 			reads := median(rs, func(r stormResult) float64 { return r.reads })
 			s.Targets = append(s.Targets,
-				report.Target{Claim: fmt.Sprintf("all live in ≤ 2 s (%d rooms)", rooms), Measured: millis(live.Seconds()), Met: live <= 2*time.Second},
-				report.Target{Claim: fmt.Sprintf("≤ 1 store read per room (%d rooms)", rooms), Measured: fmt.Sprint(reads), Met: reads <= float64(rooms)})
+				report.Target{Claim: fmt.Sprintf("all live in ≤ 2 s (rooms: %d)", rooms), Measured: millis(live.Seconds()), Met: live <= 2*time.Second},
+				report.Target{Claim: fmt.Sprintf("≤ 1 store read per room (rooms: %d)", rooms), Measured: fmt.Sprint(reads), Met: reads <= float64(rooms)})
 		}
 	}
 	return s, nil
@@ -92,6 +92,6 @@ func measureStorm(ctx context.Context, e *Env, p *child.Process, server peers.Se
 		return stormResult{}, err
 	}
 	result := stormResult{r, after["reads"] - before["reads"]}
-	e.logf("  %-17s %d rooms: all live after %s, %d resumed, %v store reads", server.Name, rooms, millis(r.Live.Seconds()), r.Resumed, result.reads)
+	e.logf("  %-17s rooms: %d, all live after %s, %d resumed, %v store reads", server.Name, rooms, millis(r.Live.Seconds()), r.Resumed, result.reads)
 	return result, nil
 }

@@ -44,7 +44,9 @@ var All = []Work{
 	{"c", "Rooms", rooms},
 	{"d", "Idle", idle},
 	{"e", "Inbound", inbound},
+	{"f", "History", history},
 	{"g", "Storm", storm},
+	{"h", "Growth", growth},
 }
 
 // The names of the servers that targets speak of.
