@@ -162,6 +162,9 @@ func appendReceipt(b []byte, rc receipt) []byte {
 	b = appendInt(b, `,"seq":`, int64(rc.seq))
 	b = append(b, `,"stored":`...)
 	b = strconv.AppendBool(b, rc.stored)
+	if rc.journaled {
+		b = append(b, `,"journaled":true`...)
+	}
 	if rc.duplicate {
 		b = append(b, `,"duplicate":true`...)
 	}

@@ -27,3 +27,6 @@ func (h *Hub) Evict() {
 		}
 	}
 }
+
+// WithDefaults fills and checks options as New does.
+func WithDefaults(o Options) (Options, error) { return o.withDefaults() }

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // children are what the test binary does instead when a test starts it again.
-var children = map[string]func(){}
+var children = map[string]func(){"journal": journalChild}
 
 // leaked returns the stacks of the library's goroutines, once none is about to end any more.
 func leaked() string {

@@ -80,7 +80,6 @@ func newHub(opts Options, wall time.Time) (*Hub, error) {
 	h := &Hub{
 		opts:       opts,
 		log:        opts.Logger,
-		clock:      newClock(wall, highest),
 		wireLimits: wire.Limits{TextBytes: opts.Limits.TextBytes, TextRunes: opts.Limits.TextRunes, Page: opts.Limits.PageMax},
 		rooms:      make(map[string]*liveRoom),
 		attended:   make(map[*liveRoom]none),
@@ -90,8 +89,18 @@ func newHub(opts Options, wall time.Time) (*Hub, error) {
 		stopped:    make(chan struct{}),
 		sweeping:   make(chan struct{}),
 	}
-	h.life, h.kill = context.WithCancel(context.Background())
 	h.queue = newWriteBehind(h)
+	if opts.Journal != "" {
+		if h.queue.journal, err = openJournal(h.queue, opts.Journal); err != nil {
+			return nil, err
+		}
+		highest = max(highest, h.queue.journal.highest)
+	}
+	h.clock = newClock(wall, highest)
+	h.life, h.kill = context.WithCancel(context.Background())
+	if h.queue.journal != nil {
+		go h.queue.journal.run() // ends in Shutdown, journal.done
+	}
 	go h.queue.run() // ends in Shutdown, queue.done
 	h.flushers.start(runtime.GOMAXPROCS(0))
 	h.sweeper.Go(h.sweep)

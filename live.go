@@ -115,9 +115,13 @@ func (h *Hub) enroll(name string) (*liveRoom, bool) {
 // waits, hence not with one caller's context.
 func (h *Hub) loadRoom(r *liveRoom) {
 	defer close(r.ready)
-	last, err := load(h.life, h, "LastSeq", func(ctx context.Context) (Seq, error) {
-		return h.opts.Store.LastSeq(ctx, r.name)
-	})
+	err := h.replayed()
+	var last Seq
+	if err == nil {
+		last, err = load(h.life, h, "LastSeq", func(ctx context.Context) (Seq, error) {
+			return h.opts.Store.LastSeq(ctx, r.name)
+		})
+	}
 	if err != nil {
 		r.failed = err
 		h.roomsMu.Lock()
@@ -187,6 +191,9 @@ func (r *liveRoom) accept(e Event, w waiter) (rc receipt, later bool, err error)
 func (r *liveRoom) againLocked(use keyUse, digest int64, w waiter) (receipt, bool, error) {
 	if use.digest != digest {
 		return receipt{}, false, ErrKeyConflict
+	}
+	if use.wait != nil && use.wait.journaled {
+		return receipt{seq: use.seq, journaled: true, duplicate: true}, false, nil
 	}
 	if use.wait != nil && r.hub.opts.Ack == AckStored {
 		use.wait.waiters = append(use.wait.waiters, w)

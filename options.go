@@ -89,6 +89,14 @@ type Options struct {
 	// every delivery the time of a commit. Default: false.
 	StoreFirst bool
 
+	// Journal names a directory for a local journal, for a store that can be away, such
+	// as a database on another machine. Accepted events are written there, with one
+	// fsync for all that wait, and acknowledged as journaled; the store gets
+	// them when it can, at the latest after the next start with the same directory, before any
+	// room answers. It needs the disk of one machine and an own directory. A send that was acknowledged as
+	// journaled and that the store then refuses is retracted. Default: none.
+	Journal string
+
 	// Limits bound everything. Default: see each field.
 	Limits Limits
 }
@@ -125,6 +133,10 @@ type Limits struct {
 
 	QueueEvents int // accepted events waiting for the store. Default: 10,000
 	QueueBytes  int // the same in bytes. Default: 16 MiB
+
+	// JournalBytes bounds what the journal holds for the store, which is also held in
+	// memory, about as many bytes. Default: 256 MiB
+	JournalBytes int
 
 	ReadTimeout  time.Duration // one message, and from connecting to the first. Default: 10 s
 	WriteTimeout time.Duration // without any progress. Default: 5 s
@@ -209,6 +221,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	number("LagBytes", &l.LagBytes, 1<<20, 64<<10, most)
 	number("QueueEvents", &l.QueueEvents, 10_000, 1, most)
 	number("QueueBytes", &l.QueueBytes, 16<<20, 64<<10, most)
+	number("JournalBytes", &l.JournalBytes, 256<<20, 1<<20, most)
 	number("PresenceList", &l.PresenceList, 200, 1, 10_000)
 	rate("Messages", &l.Messages, 5, 20)
 	rate("Frames", &l.Frames, 20, 40)

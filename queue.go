@@ -26,6 +26,7 @@ const (
 type receipt struct {
 	seq       Seq
 	stored    bool
+	journaled bool // not stored yet, but safe on this machine
 	duplicate bool
 	err       error
 }
@@ -45,27 +46,35 @@ type pending struct {
 	size  int
 	since time.Time
 
+	index uint64 // in the journal; 0 when it is not there. Owned by the stage that has p
+
 	waiters   []waiter // guarded by room.mu
 	duplicate []bool   // beside waiters: told "duplicate"
+	journaled bool     // guarded by room.mu: waiters were answered
 }
 
 // writeBehind takes accepted events and stores them in batches: everything
 // that waits, up to batchMax, in one transaction. Batches form by themselves.
 // One goroutine, run, writes; it ends after close when nothing is left, or after abort.
+// With a journal, events pass through that first (journal.go).
 type writeBehind struct {
-	hub   *Hub
-	wake  chan struct{} // of 1
-	done  chan struct{} // closed when run has ended
-	abort chan struct{} // closed to give up what is left
+	hub     *Hub
+	journal *journalStage // nil without Options.Journal
+	wake    chan struct{} // of 1
+	done    chan struct{} // closed when run has ended
+	abort   chan struct{} // closed to give up what is left
 
 	healthy atomic.Bool
 
 	mu      sync.Mutex
+	entered []*pending // on the way into the journal
 	waiting []*pending
 	writing []*pending // the batch in the store's hands
-	events  int        // waiting and writing
+	events  int        // accepted and not stored: in these lists, or between them
 	bytes   int
-	closed  bool
+	safe    int  // those of events that are in the journal
+	closed  bool // nothing more is let in
+	last    bool // nothing more comes to waiting
 }
 
 func newWriteBehind(h *Hub) *writeBehind {
@@ -80,52 +89,79 @@ func newWriteBehind(h *Hub) *writeBehind {
 func (q *writeBehind) push(p *pending, force bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := &q.hub.opts.Limits
 	switch {
 	case force:
 	case q.closed:
 		return ErrShuttingDown
-	case q.events >= l.QueueEvents, q.bytes+p.size > l.QueueBytes:
+	case q.fullLocked(p.size):
 		q.hub.stats.overloaded.Add(1)
 		return ErrOverloaded
 	}
 	q.events++
 	q.bytes += p.size
-	q.waiting = append(q.waiting, p)
-	select {
-	case q.wake <- struct{}{}:
-	default:
+	if q.journal != nil {
+		q.entered = append(q.entered, p)
+		wake(q.journal.wake)
+	} else {
+		q.waiting = append(q.waiting, p)
+		wake(q.wake)
 	}
 	return nil
+}
+
+// fullLocked reports whether an event of that size has no room. What is in the
+// journal is bounded by that; the rest by the queue.
+func (q *writeBehind) fullLocked(size int) bool {
+	l := &q.hub.opts.Limits
+	if q.journal == nil {
+		return q.events >= l.QueueEvents || q.bytes+size > l.QueueBytes
+	}
+	return q.events-q.safe >= l.QueueEvents || q.bytes+size > l.JournalBytes
+}
+
+// wake sets a flag that somebody sleeps on.
+func wake(flag chan struct{}) {
+	select {
+	case flag <- struct{}{}:
+	default:
+	}
 }
 
 // run is the writer; the hub waits for it in Shutdown.
 func (q *writeBehind) run() {
 	defer close(q.done)
+	if q.journal != nil && !q.journal.replay() {
+		return
+	}
 	for {
-		batch, closed := q.take()
+		batch, last := q.take(&q.waiting)
 		if len(batch) > 0 {
 			if !q.write(batch) {
 				return
 			}
 			continue
 		}
-		if closed {
+		if last {
 			return
 		}
 		<-q.wake
 	}
 }
 
-func (q *writeBehind) take() ([]*pending, bool) {
+// take takes a batch out of one of the lists; last says that no more will come.
+func (q *writeBehind) take(list *[]*pending) (batch []*pending, last bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(len(q.waiting), batchMax)
-	q.writing = q.waiting[:n:n]
-	if q.waiting = q.waiting[n:]; len(q.waiting) == 0 {
-		q.waiting = nil
+	n := min(len(*list), batchMax)
+	batch = (*list)[:n:n]
+	if *list = (*list)[n:]; len(*list) == 0 {
+		*list = nil
 	}
-	return q.writing, q.closed
+	if list == &q.waiting {
+		q.writing = batch
+		return batch, q.last
+	}
+	return batch, q.closed
 }
 
 // write stores a batch, however long that takes. It reports false when it gave up.
@@ -134,29 +170,39 @@ func (q *writeBehind) write(batch []*pending) bool {
 	for i, p := range batch {
 		events[i] = p.event
 	}
+	results, err := q.persist(events)
+	switch {
+	case err == nil:
+		q.settle(batch, results)
+	case !errors.Is(err, ErrStoreRefused):
+		return false
+	case len(batch) > 1:
+		half := len(batch) / 2
+		return q.write(batch[:half]) && q.write(batch[half:])
+	default:
+		q.bury(batch[0], err)
+	}
+	return true
+}
+
+// persist tries until the store has taken events, has refused one of them for good
+// (ErrStoreRefused), or the hub gives up.
+func (q *writeBehind) persist(events []Event) ([]AppendResult, error) {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		results, err := q.append(events)
-		switch {
-		case err == nil:
+		if err == nil || errors.Is(err, ErrStoreRefused) {
 			q.healthy.Store(true)
-			q.settle(batch, results)
-			return true
-		case errors.Is(err, ErrStoreRefused) && len(batch) > 1:
-			half := len(batch) / 2
-			return q.write(batch[:half]) && q.write(batch[half:])
-		case errors.Is(err, ErrStoreRefused):
-			q.bury(batch[0], err)
-			return true
+			return results, err
 		}
 		q.healthy.Store(false)
 		q.hub.stats.storeErrors.Add(1)
-		q.hub.log.Error("chatroom: storing failed, will try again", "events", len(batch), "wait", wait, "error", err)
+		q.hub.log.Error("chatroom: storing failed, will try again", "events", len(events), "wait", wait, "error", err)
 		pause := time.NewTimer(wait/2 + rand.N(wait))
 		select {
 		case <-pause.C:
 		case <-q.abort:
 			pause.Stop()
-			return false
+			return nil, err
 		}
 	}
 }
@@ -196,14 +242,19 @@ func (q *writeBehind) settle(batch []*pending, results []AppendResult) {
 
 // bury takes back an event that the store refused for good.
 func (q *writeBehind) bury(p *pending, err error) {
-	h := q.hub
-	h.stats.deadLetters.Add(1)
-	h.log.Error("chatroom: the store refused an event for good", "room", p.event.Room, "seq", int64(p.event.Seq), "type", string(p.event.Type), "error", err)
 	p.room.stored(p, receipt{err: ErrStoreFailed})
 	q.release([]*pending{p})
+	q.deadLetter(p.event, err)
+}
+
+// deadLetter tells the host of an event that is not kept.
+func (q *writeBehind) deadLetter(e Event, err error) {
+	h := q.hub
+	h.stats.deadLetters.Add(1)
+	h.log.Error("chatroom: the store refused an event for good", "room", e.Room, "seq", int64(e.Seq), "type", string(e.Type), "error", err)
 	if h.opts.DeadLetter != nil {
 		ask(context.Background(), h, "DeadLetter", func(context.Context) (none, error) {
-			h.opts.DeadLetter(p.event, err)
+			h.opts.DeadLetter(e, err)
 			return none{}, nil
 		})
 	}
@@ -212,12 +263,18 @@ func (q *writeBehind) bury(p *pending, err error) {
 // release gives a batch's share of the queue back.
 func (q *writeBehind) release(batch []*pending) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for _, p := range batch {
 		q.events--
 		q.bytes -= p.size
+		if p.index > 0 {
+			q.safe--
+		}
 	}
-	q.writing = q.writing[min(len(batch), len(q.writing)):]
+	q.writing = q.writing[len(batch):]
+	q.mu.Unlock()
+	if q.journal != nil {
+		q.journal.trim(batch[len(batch)-1].index)
+	}
 }
 
 // answerLate answers those who have waited longer than a store operation may
@@ -226,7 +283,7 @@ func (q *writeBehind) answerLate(now time.Time) {
 	late := now.Add(-2 * q.hub.opts.Limits.StoreTimeout)
 	var old []*pending
 	q.mu.Lock()
-	for _, list := range [][]*pending{q.writing, q.waiting} {
+	for _, list := range [][]*pending{q.writing, q.waiting, q.entered} {
 		for _, p := range list {
 			if p.since.After(late) {
 				break
@@ -248,20 +305,25 @@ func (q *writeBehind) size() (events, bytes int) {
 }
 
 // close lets nothing more in and waits until everything is stored or ctx ends;
-// it returns how many events are left.
+// it returns how many events are left, those in the journal not counted.
 func (q *writeBehind) close(ctx context.Context) int {
 	q.mu.Lock()
 	q.closed = true
+	q.last = q.journal == nil
 	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
+	if q.journal != nil {
+		wake(q.journal.wake) // it says when the last has come
 	}
+	wake(q.wake)
 	select {
 	case <-q.done:
 	case <-ctx.Done():
 		close(q.abort)
 	}
-	left, _ := q.size()
-	return left
+	if q.journal != nil {
+		q.journal.close()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.events - q.safe
 }

@@ -17,13 +17,14 @@ type Stats struct {
 	Overloaded    int64 // events refused because the queue was full
 	DeadLetters   int64 // events the store refused for good
 	StoreErrors   int64 // failed calls of the store
+	JournalErrors int64 // batches the journal failed to keep
 	SlowConsumers int64 // connections closed because they did not keep up
 }
 
 type counters struct {
-	members                                 atomic.Int64
-	accepted, stored, refused, overloaded   atomic.Int64
-	deadLetters, storeErrors, slowConsumers atomic.Int64
+	members                                                atomic.Int64
+	accepted, stored, refused, overloaded                  atomic.Int64
+	deadLetters, storeErrors, journalErrors, slowConsumers atomic.Int64
 }
 
 // Stats returns the hub's figures. It is cheap enough to call every second.
@@ -49,6 +50,7 @@ func (h *Hub) Stats() Stats {
 		Overloaded:    s.overloaded.Load(),
 		DeadLetters:   s.deadLetters.Load(),
 		StoreErrors:   s.storeErrors.Load(),
+		JournalErrors: s.journalErrors.Load(),
 		SlowConsumers: s.slowConsumers.Load(),
 	}
 }

@@ -14,7 +14,7 @@ func (s *Swarm) RunIdle(ctx context.Context, before, within time.Duration) (*Res
 	if err := s.wait(ctx, before); err != nil {
 		return nil, err
 	}
-	w := window{pid: s.cfg.PID}
+	w := window{s: s}
 	res := w.begin()
 	pings := s.pings
 	if err := s.wait(ctx, within); err != nil {

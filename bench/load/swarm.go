@@ -46,7 +46,8 @@ type Swarm struct {
 	ready, lost int
 	positions   bool // deliveries move their member's position: only a storm needs it
 	settled     bool
-	resumed     int   // joins that were answered with nothing missing
+	resumed     int // joins that were answered with nothing missing
+	reads       uint64
 	pings       int   // heartbeats answered
 	fault       error // the first thing that should not have happened
 
@@ -231,6 +232,7 @@ func (s *Swarm) receive(i int) {
 			s.lose(i, err)
 			return
 		}
+		s.reads++
 		s.now = time.Now().UnixNano()
 		rest, err := s.frames(i, c, s.buf[:kept+n])
 		if err != nil {

@@ -15,6 +15,7 @@ type Result struct {
 	Sent       uint64 // messages sent
 	Deliveries uint64 // messages that reached a member
 	Acks       uint64
+	Reads      uint64 // read(2) calls that brought something: fewer than the server's writes
 	Elapsed    time.Duration
 	Server     time.Duration // processor time of the server
 	User       time.Duration // the part of it in user mode, to 10 ms
@@ -91,7 +92,7 @@ func (s *Swarm) RunClosed(ctx context.Context, c Closed) (*Result, error) {
 		run.flights[i] = flight{sender: i * len(s.conns) / c.Outstanding, number: uint32(i)}
 		run.next(&run.flights[i])
 	}
-	w := window{pid: s.cfg.PID}
+	w := window{s: s}
 	begin := time.Now()
 	for !run.stop || run.busy > 0 || s.cfg.Protocol.Acks && run.acks < run.sent {
 		if err := errors.Join(s.poll(100*time.Millisecond), run.err, s.fault, ctx.Err()); err != nil {
@@ -177,13 +178,16 @@ func (r *closedRun) checkCounts() error {
 // window is the measured part of a run. What comes before and after it is
 // counted into results that nobody keeps.
 type window struct {
-	pid   int
+	s     *Swarm
 	res   *Result
 	start time.Time
 	used  cpuTimes
+	reads uint64
 }
 
-type cpuTimes struct{ server, user, own, machine time.Duration }
+type cpuTimes struct {
+	server, user, own, machine time.Duration
+}
 
 func readTimes(pid int) cpuTimes {
 	return cpuTimes{CPU(pid), userCPU(pid), OwnCPU(), machineCPU()}
@@ -191,15 +195,15 @@ func readTimes(pid int) cpuTimes {
 
 // begin returns the result to count into from now on.
 func (w *window) begin() *Result {
-	w.res, w.used, w.start = new(Result), readTimes(w.pid), time.Now()
+	w.res, w.reads, w.used, w.start = new(Result), w.s.reads, readTimes(w.s.cfg.PID), time.Now()
 	return w.res
 }
 
 // end completes the result and returns another one for what is still to come.
 func (w *window) end() *Result {
-	now := readTimes(w.pid)
+	now := readTimes(w.s.cfg.PID)
 	r := w.res
-	r.Elapsed = time.Since(w.start)
+	r.Elapsed, r.Reads = time.Since(w.start), w.s.reads-w.reads
 	r.Server, r.User, r.Own = now.server-w.used.server, now.user-w.used.user, now.own-w.used.own
 	r.Others = now.machine - w.used.machine - r.Server - r.Own
 	return new(Result)
@@ -234,7 +238,7 @@ func (s *Swarm) RunOpen(ctx context.Context, o Open) (*Result, error) {
 		acks++
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	w := window{pid: s.cfg.PID}
+	w := window{s: s}
 	begin := time.Now()
 	due := begin
 	end := begin.Add(o.Warm + o.For)

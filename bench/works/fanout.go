@@ -101,6 +101,7 @@ type fanoutResult struct {
 	cores     float64 // that the server kept busy
 	own       float64 // cores that the load kept busy
 	others    float64 // cores that something else kept busy
+	perRead   float64 // messages that one read of the load brought
 
 	p50, p99, last50, last99 float64
 	low, high                float64 // rates of the slowest and the fastest round
@@ -133,12 +134,12 @@ func runFanout(ctx context.Context, e *Env, outstanding int) (*fanout, error) {
 		per := float64(r.Deliveries)
 		got := fanoutResult{
 			rate: r.Rate(), cpu: r.Server.Seconds() / per, user: r.User.Seconds() / per,
-			cores: r.Server.Seconds() / r.Elapsed.Seconds(), own: r.OwnShare(), others: r.Disturbance(),
+			cores: r.Server.Seconds() / r.Elapsed.Seconds(), own: r.OwnShare(), others: r.Disturbance(), perRead: per / float64(r.Reads),
 			p50: r.Latency.Quantile(0.5).Seconds(), p99: r.Latency.Quantile(0.99).Seconds(),
 			last50: r.Last.Quantile(0.5).Seconds(), last99: r.Last.Quantile(0.99).Seconds(),
 		}
-		e.logf("  %-17s %9s deliveries/s, server CPU %s each (user %s), last member %s; cores: server %.2f, load %.2f, others %.2f",
-			server.Name, perSecond(got.rate), micros(got.cpu), micros(got.user), millis(got.last50), got.cores, got.own, got.others)
+		e.logf("  %-17s %9s deliveries/s, server CPU %s each (user %s), last member %s, %.1f messages per read; cores: server %.2f, load %.2f, others %.2f",
+			server.Name, perSecond(got.rate), micros(got.cpu), micros(got.user), millis(got.last50), got.perRead, got.cores, got.own, got.others)
 		return got, nil
 	})
 	if err != nil {
@@ -158,24 +159,25 @@ func medianFanout(rs []fanoutResult) fanoutResult {
 	of := func(field func(fanoutResult) float64) float64 { return median(rs, field) }
 	byRate := func(a, b fanoutResult) int { return cmp.Compare(a.rate, b.rate) }
 	return fanoutResult{
-		rate:   of(func(r fanoutResult) float64 { return r.rate }),
-		cpu:    of(func(r fanoutResult) float64 { return r.cpu }),
-		user:   of(func(r fanoutResult) float64 { return r.user }),
-		cores:  of(func(r fanoutResult) float64 { return r.cores }),
-		own:    of(func(r fanoutResult) float64 { return r.own }),
-		others: of(func(r fanoutResult) float64 { return r.others }),
-		p50:    of(func(r fanoutResult) float64 { return r.p50 }),
-		p99:    of(func(r fanoutResult) float64 { return r.p99 }),
-		last50: of(func(r fanoutResult) float64 { return r.last50 }),
-		last99: of(func(r fanoutResult) float64 { return r.last99 }),
-		low:    slices.MinFunc(rs, byRate).rate,
-		high:   slices.MaxFunc(rs, byRate).rate,
+		rate:    of(func(r fanoutResult) float64 { return r.rate }),
+		cpu:     of(func(r fanoutResult) float64 { return r.cpu }),
+		user:    of(func(r fanoutResult) float64 { return r.user }),
+		cores:   of(func(r fanoutResult) float64 { return r.cores }),
+		own:     of(func(r fanoutResult) float64 { return r.own }),
+		perRead: of(func(r fanoutResult) float64 { return r.perRead }),
+		others:  of(func(r fanoutResult) float64 { return r.others }),
+		p50:     of(func(r fanoutResult) float64 { return r.p50 }),
+		p99:     of(func(r fanoutResult) float64 { return r.p99 }),
+		last50:  of(func(r fanoutResult) float64 { return r.last50 }),
+		last99:  of(func(r fanoutResult) float64 { return r.last99 }),
+		low:     slices.MinFunc(rs, byRate).rate,
+		high:    slices.MaxFunc(rs, byRate).rate,
 	}
 }
 
 func (f *fanout) section(id, title, about string) *report.Section {
 	t := report.Table{Columns: []string{"server", "deliveries/s", "rounds from–to", "× best peer",
-		"server CPU/delivery", "in user mode", "latency p50", "p99", "last member p50", "p99", "cores: server", "load", "others"}}
+		"server CPU/delivery", "in user mode", "latency p50", "p99", "last member p50", "p99", "messages per read", "cores: server", "load", "others"}}
 	rates := map[string]float64{}
 	for name, r := range f.medians {
 		rates[name] = r.rate
@@ -188,7 +190,7 @@ func (f *fanout) section(id, title, about string) *report.Section {
 			ratio = fmt.Sprintf("%.2f", r.rate/bestRate)
 		}
 		t.Rows = append(t.Rows, []string{name, perSecond(r.rate), perSecond(r.low) + "–" + perSecond(r.high), ratio, micros(r.cpu), micros(r.user),
-			millis(r.p50), millis(r.p99), millis(r.last50), millis(r.last99),
+			millis(r.p50), millis(r.p99), millis(r.last50), millis(r.last99), fmt.Sprintf("%.1f", r.perRead),
 			fmt.Sprintf("%.2f", r.cores), fmt.Sprintf("%.2f", r.own), fmt.Sprintf("%.2f", r.others)})
 	}
 	return &report.Section{

@@ -61,13 +61,17 @@ var chatroomProtocol = load.Protocol{
 const (
 	messagePrefix = `{"event":"message"`
 	replyPrefix   = `{"id":"`
+	errorPrefix   = `{"error":`
 )
 
 func classifyChatroom(payload []byte) load.Kind {
 	if len(payload) >= len(messagePrefix) && string(payload[:len(messagePrefix)]) == messagePrefix {
 		return load.Delivery
 	}
-	if len(payload) < len(replyPrefix) || string(payload[:len(replyPrefix)]) != replyPrefix {
+	if bytes.HasPrefix(payload, []byte(errorPrefix)) { // to a request without a readable id
+		return load.Refusal
+	}
+	if !bytes.HasPrefix(payload, []byte(replyPrefix)) {
 		return load.Other
 	}
 	if bytes.Contains(payload[:min(len(payload), 100)], []byte(`"ok":true`)) {

@@ -106,9 +106,11 @@ func appendGroup(b []byte, seed uint32, size int64, first, trimmed uint64, recor
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(records)))
 	binary.LittleEndian.PutUint32(b[at:], crc32.Update(seed, castagnoli, b[at+4:]))
 	for i, r := range records {
-		b = binary.LittleEndian.AppendUint32(b, recordSum(seed, first+uint64(i), r))
+		at := len(b)
+		b = append(b, 0, 0, 0, 0)
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(r)))
 		b = append(b, r...)
+		binary.LittleEndian.PutUint32(b[at:], recordSum(seed, first+uint64(i), b[at+4:]))
 	}
 	return b
 }
@@ -124,11 +126,14 @@ func parseGroupHeader(b []byte, seed uint32) (groupHeader, bool) {
 	return h, crc32.Update(seed, castagnoli, b[4:groupHeaderSize]) == binary.LittleEndian.Uint32(b)
 }
 
-func recordSum(seed uint32, index uint64, record []byte) uint32 {
-	var b [12]byte
-	binary.LittleEndian.PutUint64(b[:], index)
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(record)))
-	return crc32.Update(crc32.Update(seed, castagnoli, b[:]), castagnoli, record)
+// recordSum is the checksum of a record with its length before it. The index goes into where the sum
+// begins, as the salt does: the same bytes at an index that differs in its low half always have another sum.
+func recordSum(seed uint32, index uint64, lengthAndRecord ...[]byte) uint32 {
+	sum := seed ^ uint32(index) ^ uint32(index>>32)
+	for _, b := range lengthAndRecord {
+		sum = crc32.Update(sum, castagnoli, b)
+	}
+	return sum
 }
 
 func segmentPath(dir string, first uint64) string {

@@ -35,6 +35,7 @@ type groupReader struct {
 	left    int64  // bytes of the group not read yet
 	next    uint64 // the next record's index
 	record  []byte
+	head    [groupHeaderSize]byte // of a group or, shorter, of a record
 }
 
 // newGroupReader reads from a group's header on, which is to begin with the record first.
@@ -57,12 +58,11 @@ func (r *groupReader) nextGroup() error {
 	if r.end-r.at < groupHeaderSize {
 		return defectCut
 	}
-	var b [groupHeaderSize]byte
-	if _, err := io.ReadFull(r.in, b[:]); err != nil {
+	if _, err := io.ReadFull(r.in, r.head[:]); err != nil {
 		return unexpected(err)
 	}
 	r.at += groupHeaderSize
-	h, ok := parseGroupHeader(b[:], r.seed)
+	h, ok := parseGroupHeader(r.head[:], r.seed)
 	switch {
 	case !ok:
 		return defectHeader
@@ -89,8 +89,8 @@ func (r *groupReader) nextRecord() (index uint64, err error) {
 	if r.left < recordHeaderSize {
 		return 0, defectLength
 	}
-	var b [recordHeaderSize]byte
-	if _, err := io.ReadFull(r.in, b[:]); err != nil {
+	b := r.head[:recordHeaderSize]
+	if _, err := io.ReadFull(r.in, b); err != nil {
 		return 0, unexpected(err)
 	}
 	r.at += recordHeaderSize
@@ -108,7 +108,7 @@ func (r *groupReader) nextRecord() (index uint64, err error) {
 	}
 	r.at += size
 	r.left -= size
-	if recordSum(r.seed, r.next, r.record) != binary.LittleEndian.Uint32(b[:]) {
+	if recordSum(r.seed, r.next, b[4:], r.record) != binary.LittleEndian.Uint32(b) {
 		return 0, defectChecksum
 	}
 	r.next++
