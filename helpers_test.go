@@ -78,6 +78,7 @@ type frame struct {
 	HasNewer                          *bool `json:"has_newer"`
 	Members                           []person
 	MemberCount                       int `json:"member_count"`
+	PresenceV                         int `json:"presence_v"`
 	Count                             int
 	V                                 int
 	Join                              []person

@@ -56,7 +56,7 @@ type Hub struct {
 	stopped  chan struct{} // closed when it has ended
 	sweeping chan struct{} // closed to end the sweeper
 	sweeper  sync.WaitGroup
-	unsaved  int // what Shutdown had to leave; set before stopped is closed
+	unsaved  error          // what Shutdown returns; set before stopped is closed
 }
 
 // New checks opts and starts a hub. It asks the store for its highest seq, if
@@ -322,14 +322,16 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	}
 	select {
 	case <-h.stopped:
+		return h.unsaved
+	default:
+	}
+	select {
+	case <-h.stopped:
+		return h.unsaved
 	case <-ctx.Done():
 		events, _ := h.queue.size()
 		return &UnsavedError{events, ctx.Err()}
 	}
-	if h.unsaved > 0 {
-		return &UnsavedError{h.unsaved, context.Cause(ctx)}
-	}
-	return nil
 }
 
 func (h *Hub) stop(ctx context.Context) {
@@ -340,7 +342,9 @@ func (h *Hub) stop(ctx context.Context) {
 		b := appendInt(wire.Begin(nil), `{"event":"going_away","retry_after_ms":`, delay().Milliseconds())
 		c.sock.send(wire.Finish(append(b, '}'), 0))
 	}
-	h.unsaved = h.queue.close(ctx)
+	if left := h.queue.close(ctx); left > 0 {
+		h.unsaved = &UnsavedError{left, context.Cause(ctx)}
+	}
 	for _, c := range h.connections() {
 		c.sock.close(closeGoingAway.after(delay()))
 	}
