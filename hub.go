@@ -56,7 +56,7 @@ type Hub struct {
 	stopped  chan struct{} // closed when it has ended
 	sweeping chan struct{} // closed to end the sweeper
 	sweeper  sync.WaitGroup
-	unsaved  error          // what Shutdown returns; set before stopped is closed
+	unsaved  error // what Shutdown returns; set before stopped is closed
 }
 
 // New checks opts and starts a hub. It asks the store for its highest seq, if

@@ -32,6 +32,7 @@ type socket struct {
 
 	early []byte        // bytes the HTTP server had read already; owned by the reader
 	heard atomic.Uint32 // the sweep in which the peer was last heard
+	watch atomic.Bool   // it is blocked or closing: the sweep has to look closer
 
 	mu      sync.Mutex
 	members []*member // whose cursors this stream follows
@@ -168,6 +169,7 @@ func (s *socket) flushLocked() {
 		}
 		if n < len(b) {
 			s.rest, s.blocked, s.since = b[n:], true, s.hub.tick.Load()
+			s.watch.Store(true)
 			s.hub.drains.Go(s.drain)
 			return
 		}
@@ -278,6 +280,7 @@ func (s *socket) closeLocked(why closeCode) {
 // endLocked lets nothing but what is in out already, and a close frame, go out.
 func (s *socket) endLocked() {
 	s.closing = true
+	s.watch.Store(true)
 	s.closeBy = s.hub.tick.Load() + closeGrace
 	for _, m := range s.members {
 		m.cur = cursor{} // let go of the log
@@ -294,8 +297,12 @@ func (s *socket) ended() bool {
 // overdue reports whether the close handshake took too long, and closes a
 // connection that was behind for longer than LagTime.
 func (s *socket) overdue(tick uint32) bool {
+	if !s.watch.Load() {
+		return false // nearly all of them, and no lock is touched
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.watch.Store(s.closing || s.blocked)
 	if s.closing {
 		return tick-s.closeBy < 1<<31 // at or past closeBy
 	}
