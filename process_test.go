@@ -79,7 +79,7 @@ func endUnderLoad(t *testing.T, binary string, times int, how os.Signal) {
 	}
 
 	total := map[string]int{}
-	unanswered, duplicates, forgotten := 0, 0, 0
+	unanswered, duplicates, forgotten, afresh := 0, 0, 0, 0
 	for _, k := range talkers {
 		k.endless = false
 		total[k.room] += len(k.lines)
@@ -97,11 +97,13 @@ func endUnderLoad(t *testing.T, binary string, times int, how os.Signal) {
 	for _, k := range talkers {
 		duplicates += k.duplicates
 		forgotten += k.forgotten
+		afresh += k.afresh
 	}
 	checkRoom(t, p.url, []*talker{talkers[0], talkers[2], talkers[4]})
 	checkRoom(t, p.url, []*talker{talkers[1], talkers[3], talkers[5]})
 	p.end(syscall.SIGTERM)
-	t.Logf("%d lines; %d sent again, %d of them found stored; %d shown and forgotten", total["kitchen"]+total["garden"], unanswered, duplicates, forgotten)
+	t.Logf("%d lines; %d sent again, %d of them found stored; %d shown and forgotten; %d joins afresh",
+		total["kitchen"]+total["garden"], unanswered, duplicates, forgotten, afresh)
 }
 
 // afterAcks returns a channel that is closed at the nth ack that talkers get.

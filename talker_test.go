@@ -34,9 +34,12 @@ type talker struct {
 
 	heard  []frame      // the room's messages as this client shows them
 	last   chatroom.Seq // the last numbered event it handled
+	more   bool         // the room has messages before those heard
 	warned bool         // it was told going_away
 
-	unanswered, duplicates, forgotten int // over all its connections
+	absent bool // its last connection ended before it was in the room
+
+	unanswered, duplicates, forgotten, afresh int // over all its connections
 
 	ws    *websocket.Conn
 	calls int
@@ -59,6 +62,7 @@ type line struct {
 func (k *talker) live(base string, done func() bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
+	k.absent = true
 	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(base, "http")+"/"+url.PathEscape(k.user)+"/ws", nil)
 	if err != nil {
 		return err
@@ -74,12 +78,12 @@ func (k *talker) live(base string, done func() bool) error {
 
 	k.ws, k.out, k.pause, k.mute, k.warned = ws, map[string]*line{}, nil, false, false
 	defer k.hangUp()
-	k.request(ctx, "join", fmt.Sprintf(`{"id":"join","op":"join","room":%q,"after":%d}`, k.room, k.last))
+	k.request(ctx, "join", nil, fmt.Sprintf(`{"id":"join","op":"join","room":%q,"after":%d}`, k.room, k.last))
 	for !done() {
 		k.say(ctx)
 		select {
 		case f := <-frames:
-			if err := k.take(f); err != nil {
+			if err := k.take(ctx, f); err != nil {
 				return fmt.Errorf("%s in %s: %w: %s", k.user, k.room, err, f.raw)
 			}
 		case err := <-ended:
@@ -112,27 +116,27 @@ func pour(ctx context.Context, ws *websocket.Conn, to chan<- frame, stop <-chan 
 
 // hangUp notes what was never answered on this connection.
 func (k *talker) hangUp() {
-	for id, l := range k.out {
-		if id != "join" {
+	_, k.absent = k.out["join"]
+	for _, l := range k.out {
+		if l != nil {
 			l.out, l.lost = false, true
 			k.unanswered++
 		}
 	}
 }
 
-func (k *talker) request(ctx context.Context, id, frame string) {
+// request sends a frame; l, if any, is the line whose ack it brings.
+func (k *talker) request(ctx context.Context, id string, l *line, frame string) {
 	if err := k.ws.Write(ctx, websocket.MessageText, []byte(frame)); err != nil {
 		k.mute = true
 	}
-	if id == "join" {
-		k.out[id] = nil
-	}
+	k.out[id] = l
 }
 
 // say sends what may be said now.
 func (k *talker) say(ctx context.Context) {
 	if _, joining := k.out["join"]; joining {
-		return
+		return // what is said before would be refused
 	}
 	for i := 0; len(k.out) < k.window && k.pause == nil && !k.mute; i++ {
 		if i == len(k.lines) {
@@ -157,17 +161,19 @@ func (k *talker) say(ctx context.Context) {
 		}
 		text, _ := json.Marshal(l.text) // a string always can
 		l.out = true
-		k.out[id] = l
-		k.request(ctx, id, fmt.Sprintf(`{"id":%q,"op":"send","room":%q,"key":%q,"text":%s%s}`, id, k.room, l.key, text, retry))
+		k.request(ctx, id, l, fmt.Sprintf(`{"id":%q,"op":"send","room":%q,"key":%q,"text":%s%s}`, id, k.room, l.key, text, retry))
 	}
 }
 
 // take handles one frame.
-func (k *talker) take(f frame) error {
+func (k *talker) take(ctx context.Context, f frame) error {
 	switch f.Event {
 	case "":
-		if f.ID == "join" {
-			return k.joined(f)
+		switch f.ID {
+		case "join":
+			return k.joined(ctx, f)
+		case "older":
+			return k.older(ctx, f)
 		}
 		return k.answered(f)
 	case "message", "retract":
@@ -189,9 +195,15 @@ func (k *talker) take(f frame) error {
 	return nil
 }
 
-// joined handles the reply to join.
-func (k *talker) joined(f frame) error {
+// joined handles the reply to join. Only a client that missed a whole life of the
+// server may be told to start afresh.
+func (k *talker) joined(ctx context.Context, f frame) error {
 	delete(k.out, "join")
+	if f.Recovered != nil && !*f.Recovered && k.absent {
+		k.afresh++
+		k.heard, k.last = nil, f.Head
+		return k.older(ctx, f)
+	}
 	if f.Recovered == nil || !*f.Recovered || f.After == nil || *f.After > k.last {
 		return fmt.Errorf("not resumed from %d", k.last)
 	}
@@ -200,7 +212,34 @@ func (k *talker) joined(f frame) error {
 		k.forgotten++
 	}
 	k.last = *f.After
+	k.page(ctx)
 	return nil
+}
+
+// older puts a page before what is shown.
+func (k *talker) older(ctx context.Context, f frame) error {
+	delete(k.out, "older")
+	if f.HasMore == nil {
+		return fmt.Errorf("not a page")
+	}
+	var page []frame
+	for _, m := range f.Messages {
+		page = append(page, frame{Seq: m.Seq, Key: m.Key, From: m.From, Text: m.Text})
+	}
+	k.heard, k.more = append(page, k.heard...), *f.HasMore
+	k.page(ctx)
+	return nil
+}
+
+// page asks for what is before the messages shown, if there is any.
+func (k *talker) page(ctx context.Context) {
+	before := k.last + 1
+	if len(k.heard) > 0 {
+		before = k.heard[0].Seq
+	}
+	if k.more {
+		k.request(ctx, "older", nil, fmt.Sprintf(`{"id":"older","op":"history","room":%q,"before":%d}`, k.room, before))
+	}
 }
 
 // answered handles the reply to a send.

@@ -39,7 +39,7 @@ export function peoplePanel(ui, close) {
   const list = h('ul');
   const none = h('p.quiet', null, t('tooMany'));
   const el = h('aside', { part: 'people', 'aria-label': t('people'), hidden: true },
-    h('div.aside-head', null, h('h3', null, t('people')), iconButton('close', t('cancel'), close)), list, none);
+    h('div.aside-head', null, h('h2', null, t('people')), iconButton('close', t('cancel'), close)), list, none);
   el.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => e.key === 'Escape' && close());
   return {
     el,
@@ -156,7 +156,7 @@ export function helpDialog(ui) {
   const { t } = ui;
   const keys = [['Enter', t('keyEnter')], ['Shift + Enter', t('keyShiftEnter')], ['↑', t('keyUp')], ['↑ ↓', t('keyArrows')], ['End', t('keyEnd')], ['Esc', t('keyEsc')], ['?', t('help')]];
   const el = h('dialog', { part: 'help', 'aria-label': t('help') },
-    h('div.aside-head', null, h('h3', null, t('help')), iconButton('close', t('cancel'), () => el.close())),
+    h('div.aside-head', null, h('h2', null, t('help')), iconButton('close', t('cancel'), () => el.close())),
     h('dl', null, ...keys.flatMap(([key, text]) => [h('dt', null, h('kbd', null, key)), h('dd', null, text)])));
   el.addEventListener('click', (/** @type {Event} */ e) => e.target === el && el.close());
   return el;

@@ -240,6 +240,8 @@ export class Composer {
     const found = away || word === undefined || this.#composing ? [] : knownPeople(this.#ui)
       .filter((u) => u.id !== me && u.name.toLowerCase().includes(word.toLowerCase()))
       .slice(0, MAX_CHOICES);
+    // A name that is written out needs no choosing: Enter sends.
+    if (found.length === 1 && found[0].name.toLowerCase() === word?.toLowerCase()) found.pop();
     this.#chosen = 0;
     this.#choices.hidden = !found.length;
     this.#choices.replaceChildren(...found.map((u, i) => {

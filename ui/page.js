@@ -9,6 +9,7 @@ styles.replaceSync(`
   @media (prefers-color-scheme: dark) { body { background: #14171d; } }
   main { height: 100vh; height: 100dvh; }
   chat-room { height: 100%; }
+  h1 { margin: 0; font-size: 1.0625rem; font-weight: 650; letter-spacing: -.01em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 `);
 document.adoptedStyleSheets = [styles];
 
@@ -22,6 +23,10 @@ const theme = query.get('theme');
 if (theme) chat.setAttribute('theme', theme);
 chat.room = query.get('room') || 'lobby';
 document.title = chat.room;
+const title = document.createElement('h1');
+title.slot = 'header';
+title.textContent = chat.room;
+chat.append(title);
 const main = document.createElement('main');
 main.append(chat);
 document.body.append(main);

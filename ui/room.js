@@ -247,6 +247,8 @@ export class Room extends EventTarget {
     this.readSeq = seq;
     this.unread = 0;
     this.#changed('read');
+    if (this.#timers.has('read')) return;
+    this.#sendRead();
     this.#later('read', READ_EVERY_MS, () => this.#sendRead());
   }
 

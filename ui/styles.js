@@ -64,7 +64,7 @@ const FRAME = `
   button, textarea { font: inherit; color: inherit; }
   button { cursor: pointer; background: none; border: 0; padding: 0; touch-action: manipulation; }
   :focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-  h2, h3, p, ul, dl, dd, blockquote, pre { margin: 0; padding: 0; list-style: none; }
+  h2, p, ul, dl, dd, blockquote, pre { margin: 0; padding: 0; list-style: none; }
   .icon { width: 1.25em; height: 1.25em; flex: none; fill: none; stroke: currentColor; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }
   .quiet { color: var(--_quiet); }
   .icon-button { display: inline-grid; place-items: center; min-width: var(--_hit); height: var(--_hit); padding: 0 .3rem; border-radius: .5rem; color: var(--_quiet); }
@@ -74,7 +74,7 @@ const FRAME = `
   .avatar:not(:empty) { background: hsl(var(--hue) var(--_face-bg)); color: hsl(var(--hue) var(--_face)); }
 
   header { display: flex; align-items: center; gap: .5rem; flex: none; min-height: 3.25rem; padding: .25rem .75rem .25rem 1.25rem; border-bottom: 1px solid var(--_line); }
-  h2 { flex: 1; min-width: 0; font-size: 1.0625rem; font-weight: 650; letter-spacing: -.01em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  header h2 { flex: 1; min-width: 0; font-size: 1.0625rem; font-weight: 650; letter-spacing: -.01em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   ::slotted([slot="header"]) { flex: 1; min-width: 0; }
   .tools { display: flex; align-items: center; gap: .25rem; margin-inline-start: auto; }
   .people-button { display: inline-flex; align-items: center; gap: .375rem; height: var(--_hit); padding: 0 .6rem; border-radius: .5rem; color: var(--_quiet); font-variant-numeric: tabular-nums; }
@@ -90,7 +90,7 @@ const FRAME = `
 
   aside { width: 15rem; flex: none; overflow-y: auto; padding: .75rem; background: var(--_panel); border-inline-start: 1px solid var(--_line); }
   .aside-head { display: flex; align-items: center; justify-content: space-between; padding-inline-start: .5rem; margin-bottom: .25rem; }
-  h3 { font-size: .875em; font-weight: 650; }
+  .aside-head h2 { font-size: .875em; font-weight: 650; }
   aside li { display: flex; align-items: center; gap: .6rem; padding: .3rem .5rem; }
   aside bdi { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 

@@ -42,6 +42,8 @@ export class Timeline {
   #last = '';
   /** The divider stands after this seq; -1 for none. */
   #divider = -1;
+  /** The reader has seen the end since the divider was set: the next unseen message moves it. */
+  #caughtUp = false;
   #placed = false;
   #gliding = false;
   #frame = 0;
@@ -87,7 +89,8 @@ export class Timeline {
     const seen = this.atEnd && document.visibilityState === 'visible';
     if (seen) return;
     if (!this.atEnd) this.missed++;
-    if (this.#divider < 0) this.#divider = m.seq - 1;
+    if (this.#caughtUp || this.#divider < 0) this.#divider = m.seq - 1;
+    this.#caughtUp = false;
   }
 
   /** The reader wrote something: everything before it counts as read. */
@@ -221,8 +224,15 @@ export class Timeline {
   /** The first time there is something to show: at what is unread, else, and for somebody new, at the end. */
   #place() {
     const { room } = this.#ui;
+    if (room.unread > 0 && room.readSeq > 0) {
+      this.#divider = room.readSeq;
+      // The place between read and unread may lie before the first page, but not for ever.
+      if (room.hasOlder && (room.messages[0]?.seq ?? 0) > room.readSeq && room.messages.length < MAX_ROWS - STEP) {
+        room.loadOlder().catch(() => {});
+        return;
+      }
+    }
     this.#placed = true;
-    if (room.unread > 0 && room.readSeq > 0) this.#divider = room.readSeq;
     this.#paint();
     const divider = this.#shown.get('unread')?.el;
     if (divider) {
@@ -301,6 +311,7 @@ export class Timeline {
     this.atEnd = !this.#last && !this.#ui.room.hasNewer && scrollHeight - scrollTop - clientHeight < END;
     if (this.atEnd) {
       this.missed = 0;
+      if (document.visibilityState === 'visible') this.#caughtUp = true;
       this.onRead();
     }
     this.#jump.hidden = this.atEnd || !this.#placed || this.#gliding;

@@ -56,8 +56,9 @@ type Closed struct {
 // flight is one sender's message under way.
 type flight struct {
 	sender int
-	number uint32 // its lower 16 bits are the index of the flight
+	number uint32 // its lower 16 bits are the index of the flight, the others count and wrap
 	left   int    // members that have not had it
+	sent   uint64 // messages so far
 }
 
 const flightMask = 1<<16 - 1
@@ -121,6 +122,7 @@ func (r *closedRun) next(f *flight) {
 		return
 	}
 	r.busy++
+	f.sent++
 	r.sent++
 	r.res.Sent++
 }
@@ -167,7 +169,7 @@ func (r *closedRun) checkCounts() error {
 	}
 	var want uint64
 	for _, f := range r.flights {
-		want += uint64(f.number>>16) * uint64(r.s.sizes[r.s.conns[f.sender].room])
+		want += f.sent * uint64(r.s.sizes[r.s.conns[f.sender].room])
 	}
 	if r.got != want {
 		return fmt.Errorf("load: %d deliveries, expected %d", r.got, want)

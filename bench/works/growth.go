@@ -206,8 +206,11 @@ func ingest(ctx context.Context, e *Env, d dataset) (rate float64, batches *load
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "chat.db")
-	if err := copyFile(file, filepath.Join(d.dir(e), "chat.db")); err != nil {
-		return 0, nil, err
+	for _, suffix := range []string{"", "-wal"} {
+		err := copyFile(file+suffix, filepath.Join(d.dir(e), "chat.db"+suffix))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, nil, err
+		}
 	}
 	unix.Sync() // so that the copy is not written out while we measure
 	if err := e.waitQuiet(ctx); err != nil {

@@ -38,7 +38,7 @@ func rooms(ctx context.Context, e *Env) (*report.Section, error) {
 			"The weakest peer, %s, sustains %s messages/s (%s deliveries/s) with a p99 below %v; the rates are parts of that.",
 			roomCount, roomMembers, textSize, weakest, perSecond(rate), perSecond(rate*roomMembers), sustained),
 	}
-	for _, percent := range []int{30, 60, 90} {
+	for _, percent := range size(e, []int{30, 60, 90}, []int{60}) {
 		if err := roomsAt(ctx, e, s, percent, rate*float64(percent)/100); err != nil {
 			return nil, err
 		}

@@ -51,19 +51,16 @@ class Example {
     await gone;
   }
 
-  /** Sends over HTTP, as fast as the limits allow: each user may write 20 at once. */
+  /** Sends over HTTP, in order; each user may write 20 at once. */
   async post(room, texts, user = 'seed') {
     const seqs = [];
-    for (let i = 0; i < texts.length; i += 10) {
-      const some = texts.slice(i, i + 10).map(async (text, j) => {
-        const name = `${user}${Math.floor((i + j) / 20)}`;
-        const res = await fetch(`${this.url}/${name}/rooms/${room}/messages`, {
-          method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ key: `${name}-${i + j}-${room}`.replace(/[^\w-]/g, ''), text }),
-        });
-        if (!res.ok) throw new Error(`${res.status} ${await res.text()}`);
-        return (await res.json()).seq;
+    for (const [i, text] of texts.entries()) {
+      const name = `${user}${Math.floor(i / 20)}`;
+      const res = await fetch(`${this.url}/${name}/rooms/${room}/messages`, {
+        method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ key: `${room}-${i}`, text }),
       });
-      seqs.push(...(await Promise.all(some)));
+      if (!res.ok) throw new Error(`${res.status} ${await res.text()}`);
+      seqs.push((await res.json()).seq);
     }
     return seqs;
   }
@@ -97,6 +94,8 @@ async function person(browser, base, name, { room = 'lobby', query = '', context
   const page = await ctx.newPage();
   page.setDefaultTimeout(15_000);
   page.errors = [];
+  page.heard = [];
+  page.on('websocket', (ws) => ws.on('framereceived', (f) => page.heard.push(String(f.payload))));
   page.on('pageerror', (e) => page.errors.push(e.message));
   await page.goto(`${base}/${encodeURIComponent(name)}/?room=${encodeURIComponent(room)}${query}`);
   if (ready) await open(page);
@@ -127,11 +126,12 @@ export const rowTexts = (page) => page.locator('chat-room .row .text').allInnerT
 /** Runs f with the element's shadow root; f may use nothing from outside. */
 export const inside = (page, f, arg) => page.evaluate(`(${f})(document.querySelector('chat-room').shadowRoot, ${JSON.stringify(arg)})`);
 
-/** Waits until f, run as by inside, gives something true, and returns it. */
-export async function until(page, f, arg, ms = 15_000) {
-  for (const end = performance.now() + ms; ; ) {
-    const got = await inside(page, f, arg);
-    if (got) return got;
+/** Waits until f, run as by inside, gives something true. */
+export const until = (page, f, arg, ms) => eventually(() => inside(page, f, arg), ms);
+
+/** Waits until f gives something true. */
+export async function eventually(f, ms = 15_000) {
+  for (const end = performance.now() + ms; !(await f()); ) {
     if (performance.now() > end) throw new Error(`it never became true: ${f}`);
     await new Promise((resolve) => setTimeout(resolve, 40));
   }
