@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/chatroom-go/chatroom/internal/wire"
 )
@@ -107,7 +108,11 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request, user User, room 
 		h.failStatus(w, http.StatusUnsupportedMediaType, &Error{Code: "bad_field", Field: "Content-Type", Message: "must be application/json, not encoded"})
 		return
 	}
+	// Where the connection has no deadlines, the host's server has to see to it.
+	conn := http.NewResponseController(w)
+	conn.SetReadDeadline(time.Now().Add(h.opts.Limits.ReadTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(h.opts.Limits.FrameBytes)))
+	conn.SetReadDeadline(time.Time{}) // or the server would end r.Context with it
 	if err != nil {
 		var tooBig *http.MaxBytesError
 		if errors.As(err, &tooBig) {

@@ -55,7 +55,9 @@ func (r *liveRoom) join(ctx context.Context, c *conn, id string, after Seq, limi
 		r.part(m)
 		return err
 	}
-	c.sock.release(m, append(okFrame(id, fields), events...))
+	if !c.sock.release(m, append(okFrame(id, fields), events...)) {
+		return ErrNotFound // removed by the host: a reply would be taken for a membership
+	}
 	return nil
 }
 

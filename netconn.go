@@ -3,6 +3,7 @@ package chatroom
 import (
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -383,12 +384,17 @@ func (s *socket) memberships() int {
 	return len(s.members)
 }
 
-// release lets a held member's cursor be followed, behind frames.
-func (s *socket) release(m *member, frames []byte) {
+// release lets a held member's cursor be followed, behind frames. It reports
+// false, and sends nothing, when the membership has ended meanwhile.
+func (s *socket) release(m *member, frames []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !slices.Contains(s.members, m) {
+		return false
+	}
 	m.held = false
 	if s.queueLocked(frames) {
 		s.flushLocked()
 	}
+	return true
 }

@@ -88,6 +88,7 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 		LagBytes: 1 << 20, LagTime: 30 * time.Second, QueueEvents: 10_000, QueueBytes: 16 << 20,
 		ReadTimeout: 10 * time.Second, WriteTimeout: 5 * time.Second, Heartbeat: 25 * time.Second,
 		HookTimeout: 2 * time.Second, StoreTimeout: 5 * time.Second,
+		JournalBytes: 256 << 20,
 		PresenceList: 200, PresenceGrace: 5 * time.Second, TypingEvery: 3 * time.Second,
 	}
 	have, wanted := reflect.ValueOf(got.Limits), reflect.ValueOf(want)

@@ -111,18 +111,21 @@ func (r *liveRoom) submitChange(ctx context.Context, ch change, w waiter) (recei
 		}
 		ch.text = d.Text
 	}
-	return r.apply(ctx, ch, w, func(m Message) error { return r.mayChange(ctx, ch, m) })
-}
-
-// mayChange decides whether ch.by may do that to m.
-func (r *liveRoom) mayChange(ctx context.Context, ch change, m Message) error {
-	switch {
-	case ch.kind == EventReact || m.From.ID == ch.by.ID:
+	others := false
+	rc, later, err := r.apply(ctx, ch, w, func(m Message) error {
+		if others = ch.kind != EventReact && m.From.ID != ch.by.ID; others {
+			return ErrForbidden
+		}
 		return nil
-	case ch.kind == EventDelete:
-		return r.hub.authorize(ctx, ch.by, ActionModerate, r.name)
+	})
+	if !others || ch.kind != EventDelete {
+		return rc, later, err
 	}
-	return ErrForbidden
+	// Asked here, so that a hook that hangs does not hold up the room's other changes.
+	if err := h.authorize(ctx, ch.by, ActionModerate, r.name); err != nil {
+		return receipt{}, false, err
+	}
+	return r.apply(ctx, ch, w, func(Message) error { return nil })
 }
 
 // apply checks a change against the message as it stands and accepts it. Changes

@@ -7,7 +7,7 @@ import { clockTime, hue, initials, knownPeople } from './ui.js';
 
 /** @typedef {import('./list.js').Message} Message */
 /** @typedef {import('./ui.js').UI} UI */
-/** @typedef {{el: HTMLElement, content: HTMLElement, avatar: HTMLElement, message: Message | null, head: boolean, quoted: string}} Row */
+/** @typedef {{el: HTMLElement, content: HTMLElement, avatar: HTMLElement, message: Message | null, head: boolean, quoted: string}} Row what it shows; `quoted` is what it shows of other things than its message */
 
 /** @returns {Row} */
 export function newRow() {
@@ -25,7 +25,7 @@ export function newRow() {
  */
 export function updateRow(row, m, head, ui, jump) {
   const original = m.replyTo ? ui.room.message(m.replyTo) : undefined;
-  const quoted = original ? original.seq + original.text + original.deleted : '';
+  const quoted = (original ? original.seq + original.text + original.deleted : '') + (m.state === 'pending' ? ui.chat.status : '');
   if (row.message === m && row.head === head && row.quoted === quoted) return;
   Object.assign(row, { message: m, head, quoted });
   row.el.className = ['row', m.mine && 'mine', head && 'head', m.state, m.deleted && 'gone'].filter(Boolean).join(' ');

@@ -170,6 +170,7 @@ const MESSAGES = `
   .state { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem; padding: .15rem .25rem 0; font-size: .75em; color: var(--_quiet); }
   .mine .state { justify-content: flex-end; }
   .state.bad { color: var(--_bad); font-size: .8125em; }
+  .pending:has(+ .pending) .state span { display: none; }
   /* "Sending" is worth a word only when it takes a while. */
   .pending .state { animation: appear .2s .6s both; }
 

@@ -15,7 +15,7 @@ export function excerpt(text) {
 const MAX_DEPTH = 3;
 
 // A link ends at white space, at quotes and angle brackets, and at full-width punctuation.
-const LINK = /https?:\/\/[^\s<>"'`\u3000-\u3002\u3008-\u3011\u2018-\u201d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\u2026]+/iu;
+const LINK = /https?:\/\/(?!\/)[^\s<>"'`\u3000-\u3002\u3008-\u3011\u2018-\u201d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\u2026]+/iu;
 const INLINE = new RegExp(
   [
     '`(?<code>[^`\\n]+)`',

@@ -17,6 +17,8 @@ import { dayName, midnight, still } from './ui.js';
 
 const MAX_ROWS = 300;
 const STEP = 50;
+/** A reader at the end needs no more in memory; a page left open for weeks must not grow. */
+const KEEP = 1000;
 /** More is fetched when the reader is this close to an edge, in pixels. */
 const NEAR = 800;
 /** This close to the end is at the end. */
@@ -81,6 +83,10 @@ export class Timeline {
     this.#frame = 0;
     if (!this.#placed && this.#ui.room.loaded) this.#place();
     else this.#move(() => this.#paint());
+    const { room } = this.#ui;
+    if (this.atEnd && room.messages.length > 2 * KEEP) room.trim(KEEP);
+    // A tall window may have nothing to scroll.
+    if (this.#placed && room.hasOlder && this.#view.scrollHeight <= this.#view.clientHeight) this.#older();
   }
 
   /** A message came in live. @param {Message} m */

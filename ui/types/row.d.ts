@@ -11,7 +11,7 @@ export type Row = {
 };
 /** @typedef {import('./list.js').Message} Message */
 /** @typedef {import('./ui.js').UI} UI */
-/** @typedef {{el: HTMLElement, content: HTMLElement, avatar: HTMLElement, message: Message | null, head: boolean, quoted: string}} Row */
+/** @typedef {{el: HTMLElement, content: HTMLElement, avatar: HTMLElement, message: Message | null, head: boolean, quoted: string}} Row what it shows; `quoted` is what it shows of other things than its message */
 /** @returns {Row} */
 export declare function newRow(): Row;
 /**

@@ -36,7 +36,7 @@ class Example {
     let log = '';
     for await (const chunk of this.child.stderr.iterator({ destroyOnReturn: false })) {
       log += chunk;
-      if (log.includes('chat at')) {
+      if (log.includes('http://')) {
         this.child.stderr.resume();
         return performance.now() - began;
       }
@@ -73,10 +73,11 @@ class Example {
 }
 
 /** One example and one browser for a test file, ended after it. */
-export async function setup() {
+/** @param {{dir?: string}} [options] the example's directory */
+export async function setup({ dir: source = 'examples/minimal' } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'chatroom-'));
-  const binary = join(dir, 'minimal');
-  execFileSync('go', ['build', '-o', binary, './examples/minimal'], { cwd: repo, stdio: 'inherit' });
+  const binary = join(dir, 'example');
+  execFileSync('go', ['build', '-o', binary, '.'], { cwd: join(repo, source), stdio: 'inherit' });
   const example = new Example(dir, binary, await freePort());
   await example.start();
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: ARGS });

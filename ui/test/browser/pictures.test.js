@@ -34,7 +34,7 @@ async function talk(room, [a, b, c], [one, two, three, four, five, six]) {
   await sees(bob, four.slice(0, 4));
   await act(bob, four.slice(0, 4), /React|回应/);
   await bob.locator('chat-room .quick button').nth(3).click();
-  await act(bob, two.slice(0, 4), /Reply|回复/);
+  await act(bob, two.slice(0, 9), /Reply|回复/);
   await say(bob, five);
   await sees(ann, five.slice(0, 4));
   await row(ann, four.slice(0, 4)).locator('.reaction').click();
