@@ -405,3 +405,64 @@ func TestDisconnectEndsAllConnectionsOfAUser(t *testing.T) {
 	}
 	bob.must("ping", "")
 }
+
+// A removal while the join is under way wins: a reply would make the client
+// believe that it follows the room.
+func TestRemoveDuringAJoinRefusesIt(t *testing.T) {
+	store := &countingStore{MemoryStore: chatroom.NewMemoryStore()}
+	opts := testOptions()
+	opts.Store = store
+	s := start(t, opts)
+	ann := s.connect(t, "ann")
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	if _, err := s.hub.Room("lobby").LastSeq(t.Context()); err != nil { // in memory
+		t.Fatal(err)
+	}
+	hold := func(context.Context) error {
+		close(reading)
+		<-goOn
+		return nil
+	}
+	store.fail.Store(&hold)
+	id := ann.request("join", `"room":"lobby"`)
+	<-reading
+	store.fail.Store(nil)
+	s.hub.Room("lobby").Remove("ann")
+	close(goOn)
+	if f := ann.reply(id); f.Error == nil || f.Error.Code != "not_found" {
+		t.Errorf("join: %s", f.raw)
+	}
+	ann.refused("not_joined", "send", `"room":"lobby","key":"k","text":"hi"`)
+	if got := s.hub.Stats().Members; got != 0 {
+		t.Errorf("%d members", got)
+	}
+	ann.join("lobby")
+	ann.send("lobby", "k", "hi")
+}
+
+// A hook that hangs for one moderator spoils that operation and no other.
+func TestAHookThatHangsHoldsUpNoOtherChange(t *testing.T) {
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	opts := testOptions()
+	opts.Limits.HookTimeout = time.Minute
+	opts.Authorize = func(_ context.Context, _ chatroom.User, a chatroom.Action, _ string) error {
+		if a == chatroom.ActionModerate {
+			asked <- struct{}{}
+			<-release
+		}
+		return nil
+	}
+	s := start(t, opts)
+	ann, bob := s.connect(t, "ann"), s.connect(t, "bob")
+	ann.join("lobby")
+	bob.join("lobby")
+	sent := bob.send("lobby", "k1", "hi").Seq
+	id := ann.request("delete", fmt.Sprintf(`"room":"lobby","seq":%d`, sent))
+	<-asked
+	bob.must("react", fmt.Sprintf(`"room":"lobby","seq":%d,"emoji":"x","on":true`, sent))
+	bob.must("edit", fmt.Sprintf(`"room":"lobby","seq":%d,"text":"still mine"`, sent))
+	close(release)
+	if f := ann.reply(id); !f.OK {
+		t.Errorf("delete: %s", f.raw)
+	}
+}

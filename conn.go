@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"sync"
@@ -21,12 +22,13 @@ const (
 	faultsMax = 100
 )
 
-// conn is one client's connection. Two goroutines serve it: readLoop, always, and
-// runLane while requests wait. Both belong to the hub's connWait.
+// conn is one client's connection. Two goroutines serve it: one that reads, which is
+// wait or readLoop, and runLane while requests wait. They belong to the hub's connWait.
 type conn struct {
 	hub     *Hub
 	ws      *websocket.Conn
 	sock    *socket
+	input   *bufio.Reader // between sock and ws; owned by the reader
 	user    User
 	session string
 	address string // what ConnectionsPerIP counts
@@ -56,29 +58,49 @@ func (c *conn) state() *flushState { return &c.flushing }
 // buffers holds message buffers: an idle connection has none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
-// readLoop reads until the connection ends. It never waits for anything else.
+// wait waits for input, however long that takes, and hands over to a fresh readLoop: what
+// that needs of stack goes with it when the connection is idle again.
+func (c *conn) wait() {
+	c.sock.await()
+	c.hub.connWait.Go(c.readLoop)
+}
+
+// readLoop reads what has come, message by message, and hands over to wait; or
+// cleans up when the connection has ended. It never waits for anything but input.
 func (c *conn) readLoop() {
-	defer c.gone()
 	for {
-		kind, r, err := c.ws.Reader(context.Background())
-		if err != nil {
+		if !c.readMessage() {
+			c.gone()
 			return
 		}
-		c.reading.Store(c.hub.tick.Load() + 1)
-		buf := buffers.Get().(*[]byte)
-		*buf, err = readAll((*buf)[:0], r)
-		c.reading.Store(0)
-		switch {
-		case err != nil:
+		if c.sock.raw != nil && c.input.Buffered() == 0 && len(c.sock.ahead) == 0 {
+			c.hub.connWait.Go(c.wait)
 			return
-		case kind != websocket.MessageText:
-			c.sock.close(closeBinary)
-			buffers.Put(buf)
-		default:
-			c.asked.Store(true)
-			c.admit(buf)
 		}
 	}
+}
+
+// readMessage reads one message and puts it in the lane.
+func (c *conn) readMessage() bool {
+	kind, r, err := c.ws.Reader(context.Background())
+	if err != nil {
+		return false
+	}
+	c.reading.Store(c.hub.tick.Load() + 1)
+	buf := buffers.Get().(*[]byte)
+	*buf, err = readAll((*buf)[:0], r)
+	c.reading.Store(0)
+	switch {
+	case err != nil:
+		return false
+	case kind != websocket.MessageText:
+		c.sock.close(closeBinary)
+		putBuffer(buf)
+	default:
+		c.asked.Store(true)
+		c.admit(buf)
+	}
+	return true
 }
 
 // readAll is io.ReadAll into a buffer that is used again. The connection's read limit bounds it.
@@ -199,6 +221,7 @@ func (c *conn) receipt(id string, rc receipt) {
 // gone cleans up after the connection.
 func (c *conn) gone() {
 	c.sock.linger()
+	c.sock.consume(len(c.sock.ahead))
 	c.ws.CloseNow()
 	c.sock.Close()
 	c.hub.unregister(c)

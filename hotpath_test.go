@@ -11,12 +11,12 @@ import (
 )
 
 // takesAll is a descriptor whose kernel buffer is never full.
-type takesAll struct{ args *rawArgs }
+type takesAll struct{ d *descriptor }
 
 func (w takesAll) Control(func(uintptr)) error   { return nil }
 func (w takesAll) Read(func(uintptr) bool) error { return nil }
 func (w takesAll) Write(f func(uintptr) bool) error {
-	w.args.n, w.args.err = len(w.args.b), nil
+	w.d.wrote, w.d.writeErr = len(w.d.out), nil
 	return nil
 }
 
@@ -52,9 +52,10 @@ func benchRoom(tb testing.TB, n int) *liveRoom {
 	for range n {
 		here, there := net.Pipe()
 		tb.Cleanup(func() { here.Close(); there.Close() })
-		args := &rawArgs{}
+		raw := &descriptor{}
+		raw.conn = takesAll{raw}
 		c := &conn{hub: hub, user: User{ID: "u"}}
-		c.sock = &socket{Conn: here, hub: hub, raw: rawWriter{conn: takesAll{args}, args: args}}
+		c.sock = &socket{Conn: here, hub: hub, raw: raw}
 		m := &member{room: r, conn: c, cur: r.log.last()}
 		c.sock.follow(m)
 		r.admitMemberLocked(m)

@@ -112,7 +112,6 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request, user User, room 
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Now().Add(h.opts.Limits.ReadTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(h.opts.Limits.FrameBytes)))
-	conn.SetReadDeadline(time.Time{}) // or the server would end r.Context with it
 	if err != nil {
 		var tooBig *http.MaxBytesError
 		if errors.As(err, &tooBig) {
@@ -122,6 +121,7 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request, user User, room 
 		h.fail(w, &Error{Code: "bad_json", Message: "the body could not be read"}) // saying nothing would be a 200
 		return
 	}
+	conn.SetReadDeadline(time.Time{}) // or the server would end r.Context with it
 	var req wire.Request
 	if err := wire.DecodePost(body, h.wireLimits, &req); err != nil {
 		h.fail(w, fromWire(err))

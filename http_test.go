@@ -413,6 +413,54 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 	}
 }
 
+// A body that trickles in has as long as a message over the socket.
+func TestABodyThatTakesTooLongIsRefused(t *testing.T) {
+	bubble(t, testOptions(), func(t *testing.T, b *inBubble) {
+		nc, err := b.transport.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		began := time.Now()
+		io.WriteString(nc, "POST /rooms/lobby/messages?user=ann HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("answered %d", resp.StatusCode)
+		}
+		between(t, "the answer", time.Since(began), 10*time.Second, 11*time.Second)
+	})
+}
+
+func TestAPostWaitsForASlowStore(t *testing.T) {
+	store := newRiggedStore()
+	opts := testOptions()
+	opts.Store = store
+	bubble(t, opts, func(t *testing.T, b *inBubble) {
+		open := store.gate()
+		nc, err := b.transport.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		defer open()
+		began := time.Now()
+		const body = `{"key":"k","text":"hi"}`
+		fmt.Fprintf(nc, "POST /rooms/lobby/messages?user=ann HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || !strings.Contains(string(answer), `"code":"store_unavailable"`) {
+			t.Errorf("answered %d %s", resp.StatusCode, answer)
+		}
+		between(t, "the answer", time.Since(began), 10*time.Second, 12*time.Second)
+	})
+}
+
 func TestGuestsActOverHTTP(t *testing.T) {
 	opts := testOptions()
 	opts.AllowAnonymous = true

@@ -186,7 +186,7 @@ func (h *Hub) register(c *conn) error {
 	c.slot = len(h.conns)
 	h.conns = append(h.conns, c)
 	h.users[c.user.ID] = append(h.users[c.user.ID], c)
-	h.connWait.Go(c.readLoop)
+	h.connWait.Go(c.wait)
 	return nil
 }
 

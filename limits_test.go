@@ -11,7 +11,8 @@ import (
 	"github.com/chatroom-go/chatroom"
 )
 
-// defaults are options with the limits a hub has when nobody sets any.
+// defaults are options with the limits a hub has when nobody sets any. Time in
+// the bubbles of these tests is testing/synctest's.
 func defaults() chatroom.Options {
 	opts := testOptions()
 	opts.Limits = chatroom.Limits{}

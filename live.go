@@ -13,7 +13,9 @@ import (
 const (
 	// recentKeys is how many keys a busy room remembers in front of the store's index.
 	recentKeys = 256
-	// idleRoom is how long an empty room stays in memory, for clients that come back.
+	// quietRoom is how long it keeps its log for clients that come back.
+	quietRoom = time.Minute
+	// idleRoom is how long an empty room stays in memory, known by its head alone.
 	idleRoom = 5 * time.Minute
 	// manyLimiters is from when on a room forgets the rate limits of users that are full again.
 	manyLimiters = 64
@@ -155,8 +157,10 @@ func (r *liveRoom) idleSince(now time.Duration) time.Duration {
 	if len(r.unsaved) > 0 || len(r.shards) > 0 || len(r.present.users) > 0 || r.page.body != nil {
 		return 0
 	}
-	if idle > time.Minute {
+	if idle > quietRoom && r.log.end > 0 {
 		r.keys, r.keyAge, r.limits, r.scratch = nil, nil, nil, nil
+		r.present = presence{version: r.present.version}
+		r.log.start(r.head) // nobody follows it
 	}
 	return idle
 }

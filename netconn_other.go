@@ -2,12 +2,17 @@
 
 package chatroom
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
-// rawWriter takes nothing here, so that everything goes through the drain
-// goroutine: the same semantics, one goroutine more while there is something to write.
-type rawWriter struct{}
+// descriptor does not exist here: writing goes through the drain goroutine and
+// reading through net.Conn. The same semantics, for a little more memory.
+type descriptor struct{}
 
-func newRawWriter(net.Conn) rawWriter { return rawWriter{} }
+func newDescriptor(net.Conn) *descriptor { return nil }
 
-func (rawWriter) try([]byte) (int, error) { return 0, nil }
+func (*descriptor) try([]byte) (int, error) { return 0, nil }
+
+func (*descriptor) await() (*[]byte, error) { return nil, errors.ErrUnsupported }

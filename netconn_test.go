@@ -201,6 +201,59 @@ func TestNoControlFrameInsideADataFrame(t *testing.T) {
 	}
 }
 
+// Unasked pongs between messages are dropped before the library sees them, however
+// the stream is cut into reads; within a message they are the library's.
+func TestPongsAreDroppedWhereverTheyFall(t *testing.T) {
+	for name, transport := range transports {
+		t.Run(name, func(t *testing.T) {
+			hub, err := chatroom.New(testOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc := transport(t, hub)("u")
+			t.Cleanup(func() { nc.Close() })
+			br := handshake(t, nc, "u")
+			const requests = 50
+			var stream []byte
+			for i := range requests {
+				stream = append(stream, masked(10, strings.Repeat("p", i*125/requests))...)
+				stream = append(stream, masked(10, "")...)
+				request := masked(1, fmt.Sprintf(`{"id":"%d","op":"ping"}`, i))
+				if i%2 == 1 { // in two fragments, a pong between them
+					whole := fmt.Sprintf(`{"id":"%d","op":"ping"}`, i)
+					request = masked(1, whole[:5])
+					request[0] &^= 0x80
+					request = append(request, masked(10, "between")...)
+					request = append(request, masked(0, whole[5:])...)
+				}
+				stream = append(stream, request...)
+			}
+			go func() {
+				for n := 1; len(stream) > 0; n = n%13 + 1 {
+					n = min(n, len(stream))
+					nc.Write(stream[:n])
+					stream = stream[n:]
+				}
+			}()
+			for i := 0; i < requests; {
+				op, payload, err := serverFrame(br)
+				if err != nil || op != 1 {
+					t.Fatalf("after %d replies: opcode %d, %q, %v", i, op, payload, err)
+				}
+				if strings.Contains(string(payload), fmt.Sprintf(`"id":"%d","ok":true`, i)) {
+					i++
+				} else if !strings.Contains(string(payload), "hello") {
+					t.Fatalf("want the reply to %d, got %s", i, payload)
+				}
+			}
+			nc.Close()
+			if err := hub.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A reader that stops is closed alone; it heals by resuming, and the others see everything.
 func TestSlowReaderIsClosedAloneAndResumes(t *testing.T) {
 	for name, transport := range transports {

@@ -3,67 +3,30 @@
 package chatroom
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
 
-// rawWriter writes to a descriptor without ever waiting. The zero value stands
-// for a connection without one (TLS in the process, net.Pipe): it takes nothing,
-// so that everything goes through the drain goroutine.
-type rawWriter struct {
+// descriptor reads and writes a socket in ways net.Conn does not offer: a write
+// that never waits, and a wait for input that holds no buffer. Where there is none (TLS in
+// the process, net.Pipe), writing goes through the drain goroutine and reading through net.Conn.
+type descriptor struct {
 	conn syscall.RawConn
-	call func(fd uintptr) bool // once, kept for the life of the connection: no allocation per write
-	args *rawArgs
+
+	writeNow func(fd uintptr) bool // kept, so that a write allocates nothing
+	out      []byte                // guarded by the socket's mu, like the two below
+	wrote    int
+	writeErr error
+
+	readNow func(fd uintptr) bool
+	in      *[]byte // from readAhead; owned by the reader, like the error
+	readErr error
 }
 
-type rawArgs struct {
-	b   []byte
-	n   int
-	err error
-}
-
-func newRawWriter(c net.Conn) rawWriter {
-	raw := rawConn(c)
-	if raw == nil {
-		return rawWriter{}
-	}
-	a := &rawArgs{}
-	return rawWriter{conn: raw, args: a, call: a.write}
-}
-
-// write is called by RawConn.Write; true means: do not wait for the socket.
-func (a *rawArgs) write(fd uintptr) bool {
-	for {
-		n, err := syscall.Write(int(fd), a.b)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			a.n, a.err = 0, nil
-		default:
-			a.n, a.err = max(n, 0), err
-		}
-		return true
-	}
-}
-
-// try writes as much of b as the kernel takes at once. Callers take turns.
-func (w rawWriter) try(b []byte) (int, error) {
-	if w.conn == nil {
-		return 0, nil
-	}
-	w.args.b = b
-	err := w.conn.Write(w.call)
-	w.args.b = nil
-	if err == nil {
-		err = w.args.err
-	}
-	return w.args.n, err
-}
-
-// rawConn returns the descriptor of c where writing to it directly is the same
-// as c.Write: only for the two types whose Write does nothing else.
-func rawConn(c net.Conn) syscall.RawConn {
+// newDescriptor returns nil for a connection that is not a plain TCP or Unix
+// socket: only their Write does nothing beside writing to the descriptor.
+func newDescriptor(c net.Conn) *descriptor {
 	var raw syscall.RawConn
 	var err error
 	switch c := c.(type) {
@@ -72,8 +35,74 @@ func rawConn(c net.Conn) syscall.RawConn {
 	case *net.UnixConn:
 		raw, err = c.SyscallConn()
 	}
-	if err != nil {
+	if raw == nil || err != nil {
 		return nil
 	}
-	return raw
+	d := &descriptor{conn: raw}
+	d.writeNow, d.readNow = d.write, d.read
+	return d
+}
+
+// write is called by RawConn.Write; true means: do not wait for the socket.
+func (d *descriptor) write(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), d.out)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			d.wrote, d.writeErr = 0, nil
+		default:
+			d.wrote, d.writeErr = max(n, 0), err
+		}
+		return true
+	}
+}
+
+// try writes as much of b as the kernel takes at once. Callers take turns.
+func (d *descriptor) try(b []byte) (int, error) {
+	if d == nil {
+		return 0, nil
+	}
+	d.out = b
+	err := d.conn.Write(d.writeNow)
+	d.out = nil
+	if err == nil {
+		err = d.writeErr
+	}
+	return d.wrote, err
+}
+
+// read is called by RawConn.Read; false means: wait for the socket, and call again.
+func (d *descriptor) read(fd uintptr) bool {
+	buf := readAhead.Get().(*[]byte)
+	for {
+		n, err := syscall.Read(int(fd), (*buf)[:cap(*buf)])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case n > 0:
+			*buf = (*buf)[:n]
+			d.in = buf
+			return true
+		case err == nil:
+			err = io.EOF
+		}
+		readAhead.Put(buf)
+		if err == syscall.EAGAIN {
+			return false
+		}
+		d.readErr = err
+		return true
+	}
+}
+
+// await waits for input and returns it in a buffer of readAhead's.
+func (d *descriptor) await() (*[]byte, error) {
+	if err := d.conn.Read(d.readNow); err != nil {
+		return nil, err
+	}
+	buf, err := d.in, d.readErr
+	d.in = nil
+	return buf, err
 }

@@ -116,7 +116,7 @@ type Limits struct {
 	RoomsPerConnection int // Default: 100
 
 	FrameBytes int // one message from a client. Default: 16 KiB
-	TextBytes  int // text and data of a message together. Default: 8 KiB
+	TextBytes  int // text and data of a message together. Default: 8 KiB, or FrameBytes if that is less
 	TextRunes  int // Default: 4,000
 
 	Messages Rate // sends, edits, deletes and reactions per user and room. Default: 5/s, burst 20

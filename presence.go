@@ -32,6 +32,9 @@ func (r *liveRoom) arriveLocked(u User) {
 	p := &r.present
 	if known := p.users[u.ID]; known != nil {
 		known.conns++
+		if known.user != u { // renamed since
+			known.user, p.list = u, nil
+		}
 		return
 	}
 	if p.users == nil {

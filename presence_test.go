@@ -2,6 +2,7 @@ package chatroom_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -240,6 +241,23 @@ func TestTypingIsPassedOnEveryThreeSeconds(t *testing.T) {
 			t.Errorf("told at %v", told)
 		}
 	})
+}
+
+func TestMembersHaveTheirLatestName(t *testing.T) {
+	opts := testOptions()
+	opts.Authenticate = func(r *http.Request) (chatroom.User, error) {
+		return chatroom.User{ID: "u1", Name: r.URL.Query().Get("user")}, nil
+	}
+	s := start(t, opts)
+	before := s.connect(t, "Ann")
+	before.join("lobby")
+	after := s.connect(t, "Anna")
+	if j := after.join("lobby"); !slices.Equal(j.Members, []person{{"u1", "Anna"}}) {
+		t.Errorf("join: %s", j.raw)
+	}
+	if m := before.must("members", `"room":"lobby"`); m.MemberCount != 1 || m.Members[0].Name != "Anna" {
+		t.Errorf("members: %s", m.raw)
+	}
 }
 
 func TestMembersOfARoomNobodyIsIn(t *testing.T) {

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/chatroom-go/chatroom"
 )
 
 var kills = flag.Int("kills", 5, "how many times the example is killed")
@@ -64,7 +66,8 @@ func endUnderLoad(t *testing.T, binary string, times int, how os.Signal) {
 		addr = strings.TrimPrefix(p.url, "http://")
 		var ends []error
 		var all sync.WaitGroup
-		trigger := afterAcks(talkers, 5+rand.Int64N(75))
+		first, trigger := count(talkers, 5+rand.Int64N(75))
+		talkers[4].late, talkers[5].late = first, first // they come when the new life has begun
 		all.Go(func() { ends = liveAll(talkers, p.url, func(*talker) bool { return false }) })
 		select {
 		case <-trigger:
@@ -78,46 +81,60 @@ func endUnderLoad(t *testing.T, binary string, times int, how os.Signal) {
 		}
 	}
 
-	total := map[string]int{}
-	unanswered, duplicates, forgotten, afresh := 0, 0, 0, 0
-	for _, k := range talkers {
-		k.endless = false
-		total[k.room] += len(k.lines)
-		unanswered += k.unanswered
-	}
-	if unanswered == 0 {
-		t.Error("nobody was in the middle of sending")
-	}
 	p := startExample(t, binary, addr, file)
-	for _, err := range liveAll(talkers, p.url, func(k *talker) bool { return k.finished() && len(k.heard) >= total[k.room] }) {
-		if err != nil {
-			t.Error(err)
+	for _, k := range talkers {
+		k.endless, k.late = false, nil
+	}
+	settle(t, talkers, p.url, (*talker).finished)
+	end := map[string]chatroom.Seq{}
+	for _, k := range talkers {
+		for _, l := range k.lines {
+			end[k.room] = max(end[k.room], l.seq)
 		}
 	}
+	settle(t, talkers, p.url, func(k *talker) bool { return k.last >= end[k.room] && !k.more })
+	checkRoom(t, p.url, []*talker{talkers[0], talkers[2], talkers[4]})
+	checkRoom(t, p.url, []*talker{talkers[1], talkers[3], talkers[5]})
+	p.end(syscall.SIGTERM)
+	lines, unanswered, duplicates, forgotten, afresh := 0, 0, 0, 0, 0
 	for _, k := range talkers {
+		lines += len(k.lines)
+		unanswered += k.unanswered
 		duplicates += k.duplicates
 		forgotten += k.forgotten
 		afresh += k.afresh
 	}
-	checkRoom(t, p.url, []*talker{talkers[0], talkers[2], talkers[4]})
-	checkRoom(t, p.url, []*talker{talkers[1], talkers[3], talkers[5]})
-	p.end(syscall.SIGTERM)
-	t.Logf("%d lines; %d sent again, %d of them found stored; %d shown and forgotten; %d joins afresh",
-		total["kitchen"]+total["garden"], unanswered, duplicates, forgotten, afresh)
+	if how == os.Kill && unanswered == 0 {
+		t.Error("nobody was in the middle of sending")
+	}
+	t.Logf("%d lines; %d sent again, %d of them found stored; %d shown and forgotten; %d joins afresh", lines, unanswered, duplicates, forgotten, afresh)
 }
 
-// afterAcks returns a channel that is closed at the nth ack that talkers get.
-func afterAcks(talkers []*talker, n int64) <-chan struct{} {
-	var count atomic.Int64
-	reached := make(chan struct{})
+// settle lets talkers live until done, without the server ending them.
+func settle(t *testing.T, talkers []*talker, base string, done func(*talker) bool) {
+	t.Helper()
+	for i, err := range liveAll(talkers, base, done) {
+		if err != nil {
+			t.Errorf("%s: %v", talkers[i].user, err)
+		}
+	}
+}
+
+// count has talkers close first at their first ack of all, and nth at the nth.
+func count(talkers []*talker, n int64) (first, nth <-chan struct{}) {
+	var acks atomic.Int64
+	one, many := make(chan struct{}), make(chan struct{})
 	for _, k := range talkers {
 		k.acked = func() {
-			if count.Add(1) == n {
-				close(reached)
+			switch acks.Add(1) {
+			case 1:
+				close(one)
+			case n:
+				close(many)
 			}
 		}
 	}
-	return reached
+	return one, many
 }
 
 // checkEnd checks how a talker's connection ended when the example was.

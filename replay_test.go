@@ -58,11 +58,7 @@ func replay(t *testing.T, binary string) {
 		}
 	}
 	p := startExample(t, binary, "127.0.0.1:0", filepath.Join(t.TempDir(), "chat.db"))
-	for _, err := range liveAll(everybody, p.url, func(k *talker) bool { return k.finished() && len(k.heard) >= len(play) }) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	settle(t, everybody, p.url, func(k *talker) bool { return k.finished() && len(k.heard) >= len(play) })
 	for i, people := range rooms {
 		history := checkRoom(t, p.url, people)
 		if i%2 == 0 {

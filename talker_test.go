@@ -27,17 +27,19 @@ const lifetime = 90 * time.Second
 // again under the same key what was not answered. One goroutine at a time uses it.
 type talker struct {
 	user, room string
-	window     int     // requests it leaves unanswered at once
-	lines      []*line // what it has to say, in order
-	endless    bool    // it always thinks of something more
-	acked      func()  // called at every ack; may be nil
+	window     int             // requests it leaves unanswered at once
+	lines      []*line         // what it has to say, in order
+	endless    bool            // it always thinks of something more
+	acked      func()          // called at every ack; may be nil
+	late       <-chan struct{} // it comes only then; nil for at once
 
 	heard  []frame      // the room's messages as this client shows them
 	last   chatroom.Seq // the last numbered event it handled
 	more   bool         // the room has messages before those heard
 	warned bool         // it was told going_away
 
-	absent bool // its last connection ended before it was in the room
+	absent bool // its join is not answered on this connection
+	missed bool // nor was it on the one before
 
 	unanswered, duplicates, forgotten, afresh int // over all its connections
 
@@ -62,7 +64,14 @@ type line struct {
 func (k *talker) live(base string, done func() bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
-	k.absent = true
+	k.missed, k.absent = k.absent, true
+	if k.late != nil {
+		select {
+		case <-k.late:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(base, "http")+"/"+url.PathEscape(k.user)+"/ws", nil)
 	if err != nil {
 		return err
@@ -116,7 +125,6 @@ func pour(ctx context.Context, ws *websocket.Conn, to chan<- frame, stop <-chan 
 
 // hangUp notes what was never answered on this connection.
 func (k *talker) hangUp() {
-	_, k.absent = k.out["join"]
 	for _, l := range k.out {
 		if l != nil {
 			l.out, l.lost = false, true
@@ -199,7 +207,8 @@ func (k *talker) take(ctx context.Context, f frame) error {
 // server may be told to start afresh.
 func (k *talker) joined(ctx context.Context, f frame) error {
 	delete(k.out, "join")
-	if f.Recovered != nil && !*f.Recovered && k.absent {
+	k.absent = false
+	if f.Recovered != nil && !*f.Recovered && k.missed {
 		k.afresh++
 		k.heard, k.last = nil, f.Head
 		return k.older(ctx, f)

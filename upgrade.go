@@ -84,7 +84,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) {
 		return nil, err
 	}
 	ws.SetReadLimit(int64(h.opts.Limits.FrameBytes))
-	c.ws, c.sock = ws, taken.sock
+	c.ws, c.sock, c.input = ws, taken.sock, taken.input
 	return c, nil
 }
 
@@ -134,8 +134,9 @@ func randomID() string { return strings.ToLower(rand.Text()) }
 // connections can have.
 type hijacker struct {
 	http.ResponseWriter
-	hub  *Hub
-	sock *socket
+	hub   *Hub
+	sock  *socket
+	input *bufio.Reader // what the library reads from
 }
 
 // WriteHeaderNow is gin's way of sending the header before a hijack.
@@ -156,14 +157,15 @@ func (j *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		j.hub.log.Error("chatroom: the connection cannot be taken over; the server's middleware has a Hijack that fails", "writer", fmt.Sprintf("%T", hj), "error", err)
 		return nil, nil, err
 	}
-	j.sock = &socket{Conn: nc, hub: j.hub, raw: newRawWriter(nc)}
+	j.sock = &socket{Conn: nc, hub: j.hub, raw: newDescriptor(nc)}
 	j.sock.heard.Store(j.hub.tick.Load())
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Reader.Peek(n)
-		j.sock.early = slices.Clone(early)
+		j.sock.ahead = slices.Clone(early)
 	}
-	// A request is a few hundred bytes, and the longest control frame is 127.
-	return j.sock, bufio.NewReadWriter(bufio.NewReaderSize(j.sock, 512), bufio.NewWriterSize(j.sock, 160)), nil
+	// Input is read ahead in a buffer that idle connections do not have, and the longest control frame is 127.
+	j.input = bufio.NewReaderSize(j.sock, 64)
+	return j.sock, bufio.NewReadWriter(j.input, bufio.NewWriterSize(j.sock, 128)), nil
 }
 
 // hijackable finds the http.Hijacker under middleware that can be unwrapped.

@@ -23,6 +23,8 @@ import { Timeline } from './timeline.js';
 /** The connection that the page's elements share while there are any. @type {Chat | null} */
 let shared = null;
 let users = 0;
+/** How many elements show a room of the shared connection; the last one to go leaves it. @type {Map<import('./room.js').Room, number>} */
+const shows = new Map();
 
 export class ChatRoom extends HTMLElement {
   static observedAttributes = ['room', 'lang', 'theme'];
@@ -133,12 +135,22 @@ export class ChatRoom extends HTMLElement {
     const help = helpDialog(ui);
     const close = this.#assemble(ui, timeline, composer, help);
     this.#open = { ui, timeline, composer, close };
+    shows.set(ui.room, (shows.get(ui.room) ?? 0) + 1);
   }
 
   #stop() {
-    this.#open?.close();
+    if (!this.#open) return;
+    const { ui, close } = this.#open;
+    close();
     this.#open = null;
     this.#root.replaceChildren();
+    shows.set(ui.room, (shows.get(ui.room) ?? 1) - 1);
+    // Not at once: a change of language stops and starts. In a connection of the host's own, the rooms are the host's.
+    queueMicrotask(() => {
+      if (shows.get(ui.room)) return;
+      shows.delete(ui.room);
+      if (ui.chat === shared) ui.room.leave();
+    });
   }
 
   /** The mark moves only when somebody can see the messages. @param {UI} ui */
@@ -166,7 +178,9 @@ export class ChatRoom extends HTMLElement {
     const update = () => {
       instead.update();
       timeline.update();
-      composer.enable(room.state !== 'refused' && room.state !== 'removed');
+      const out = room.state === 'refused' || room.state === 'removed';
+      timeline.el.hidden = out;
+      composer.enable(!out);
     };
     const updateStatus = () => [status, timeline].forEach((p) => p.update());
     const seen = () => timeline.draw();

@@ -7,10 +7,10 @@
 import { MessageList } from './list.js';
 import { ChatError } from './link.js';
 import { People } from './people.js';
-import { MAX_AGE_MS, MAX_WAITING, Outbox } from './outbox.js';
+import { PASSING, RETRY_MS, Sending } from './sending.js';
+import { Outbox } from './outbox.js';
 
 /** @typedef {import('./list.js').Message} Message */
-/** @typedef {import('./list.js').Pending} Pending */
 /** @typedef {import('./list.js').User} User */
 /**
  * What a Room needs of its Chat.
@@ -29,10 +29,6 @@ const PAGE = 50;
 const TYPING_EVERY_MS = 3000;
 /** Read marks are sent at most this often. */
 const READ_EVERY_MS = 1000;
-/** When the server does not say how long to wait. */
-const RETRY_MS = 2000;
-/** Refusals that pass: the message stays pending and is sent again. */
-const PASSING = new Set(['rate_limited', 'overloaded', 'store_unavailable', 'shutting_down', 'not_joined']);
 
 /**
  * Events: `change` (messages, their states, what is loaded), `people` (members,
@@ -67,13 +63,7 @@ export class Room extends EventTarget {
   #people;
   /** A join is under way: events that do not fit are left to its answer. */
   #joining = false;
-  /** @type {Outbox | null} */
-  #outbox = null;
-  #pumping = false;
-  /** Put into storage by another tab, which is sending it: ours only after the next join. @type {Set<string>} */
-  #foreign = new Set();
-  /** @type {Map<string, {promise: Promise<number>, resolve: (seq: number) => void, reject: (e: Error) => void}>} */
-  #promises = new Map();
+  #sending;
   #typedAt = 0;
   #readSent = 0;
   /** @type {Map<string, any>} */
@@ -88,6 +78,15 @@ export class Room extends EventTarget {
     super();
     this.#host = host;
     this.name = name;
+    this.#sending = new Sending({
+      list: this.#list,
+      env: host.env,
+      joined: () => this.state === 'joined',
+      join: () => void this.#join(),
+      ask: (frame, use) => this.#ask(frame, use),
+      later: (ms, f) => this.#later('send', ms, f),
+      changed: () => this.#changed('change'),
+    });
     this.#people = new People({
       changed: () => this.#changed('people'),
       ask: () => void this.#ask({ op: 'members' }, (r) => this.#people.set(r)).catch(() => {}),
@@ -141,40 +140,17 @@ export class Room extends EventTarget {
   send(text, { data, replyTo } = {}) {
     const problem = this.#checkText(text, data);
     if (problem) return Promise.reject(problem);
-    if (this.#list.allPending.length >= MAX_WAITING) {
-      return Promise.reject(new ChatError('outbox_full', `more than ${MAX_WAITING} messages are waiting`));
-    }
-    const { now, random } = this.#host.env;
-    /** @type {Pending} */
-    const p = { key: newKey(random), text, at: now() };
-    if (data !== undefined) p.data = data;
-    if (replyTo) p.replyTo = replyTo;
-    this.#put(p);
-    const promise = this.#promise(p.key);
-    this.#pump();
-    return promise;
+    return this.#sending.send(text, data, replyTo);
   }
 
   /** Sends a failed message again. @param {string} key @returns {Promise<number>} */
   retry(key) {
-    const p = this.#list.pending(key);
-    if (!p) return Promise.reject(new ChatError('not_found', 'no such pending message'));
-    if (p.error?.code === 'key_conflict') {
-      this.discard(key);
-      return this.send(p.text, { data: p.data, replyTo: p.replyTo });
-    }
-    this.#put({ ...p, at: this.#host.env.now(), error: null });
-    const promise = this.#promise(key);
-    this.#pump();
-    return promise;
+    return this.#sending.retry(key);
   }
 
   /** Gives a pending or failed message up. @param {string} key */
   discard(key) {
-    this.#list.dropPending(key);
-    this.#outbox?.remove(key);
-    this.#settle(key, new ChatError('discarded'));
-    this.#changed('change');
+    this.#sending.discard(key);
   }
 
   /** Changes the text of an own message; rejects with `conflict` when it changed meanwhile. @param {number} seq @param {string} text */
@@ -267,7 +243,7 @@ export class Room extends EventTarget {
     this.onDown();
     for (const t of this.#timers.values()) this.#host.env.clearTimeout(t);
     this.#timers.clear();
-    for (const key of [...this.#promises.keys()]) this.#settle(key, new ChatError('closed'));
+    this.#sending.abandon('the room was left');
     this.#setState('left');
     this.#host.forget(this);
   }
@@ -275,7 +251,7 @@ export class Room extends EventTarget {
   /** The connection said hello. Called by Chat. @param {User} user */
   onHello(user) {
     const { env, url } = this.#host;
-    if (this.#list.me.id !== user.id || !this.#outbox) this.#become(user, new Outbox(env.storage, url, user.id, this.name));
+    if (this.#list.me.id !== user.id || !this.#sending.loaded) this.#become(user, new Outbox(env.storage, url, user.id, this.name));
     this.#join();
   }
 
@@ -300,42 +276,21 @@ export class Room extends EventTarget {
 
   /** Another tab changed the outbox. Called by Chat. @param {any} event a StorageEvent */
   onStorage(event) {
-    const change = this.#outbox?.change(event);
-    if (!change) return;
-    if (change.pending) {
-      if (!this.#list.pending(change.key)) this.#foreign.add(change.key);
-      this.#list.putPending(change.pending);
-    } else if (!this.#promises.has(change.key)) {
-      // With a promise of ours open we ask the server ourselves: it answers with the seq.
-      this.#list.dropPending(change.key);
-      this.#foreign.delete(change.key);
-    }
-    this.#changed('change');
+    this.#sending.onStorage(event);
   }
 
   /** Another user, or the first one: nothing of the last one may be shown, or sent in the new one's name. @param {User} user @param {Outbox} outbox */
   #become(user, outbox) {
-    const early = this.#outbox ? [] : this.#list.allPending;
-    if (this.#outbox) {
-      for (const key of [...this.#promises.keys()]) this.#settle(key, new ChatError('closed', 'the user changed'));
+    if (this.#sending.loaded) {
+      this.#sending.abandon('the user changed');
       this.#list.reset();
       this.#list.dropAllPending();
       this.#cursor = -1;
       this.#at = Infinity;
+      this.readSeq = this.#readSent = -1;
     }
     this.#list.me = user;
-    this.#outbox = outbox;
-    const expired = this.#host.env.now() - MAX_AGE_MS;
-    for (const p of outbox.load()) {
-      const error = p.error ?? (p.at < expired ? { code: 'expired', message: 'not sent in time' } : null);
-      this.#list.putPending({ ...p, tried: true, error });
-    }
-    // What was written before the first hello goes after what is older.
-    for (const p of early) {
-      this.#list.dropPending(p.key);
-      this.#put(p);
-    }
-    this.#changed('change');
+    this.#sending.open(outbox);
   }
 
   async #join() {
@@ -370,11 +325,10 @@ export class Room extends EventTarget {
     this.loaded = true;
     this.error = null;
     this.#people.set(r);
-    this.#foreign.clear();
     this.#changed('change');
     this.#setState('joined');
     this.#sendRead();
-    this.#pump();
+    this.#sending.joined();
   }
 
   /** After a rewind: pages may have shown changes that are lost now and leave no trace to undo. */
@@ -439,77 +393,6 @@ export class Room extends EventTarget {
     });
   }
 
-  /** Sends what is pending, one after the other: order is worth more than the round trip. */
-  async #pump() {
-    if (this.#pumping || this.state !== 'joined' || this.#timers.has('pump')) return;
-    this.#pumping = true;
-    try {
-      for (let p; this.state === 'joined' && (p = this.#nextPending()); ) {
-        if (!(await this.#sendOne(p))) break;
-      }
-    } finally {
-      this.#pumping = false;
-    }
-  }
-
-  #nextPending() {
-    return this.#list.allPending.find((p) => !p.error && !this.#foreign.has(p.key));
-  }
-
-  /** Reports whether the next one may be sent. @param {Pending} p */
-  async #sendOne(p) {
-    const { key, text, data, replyTo, tried } = p;
-    // Written down before it goes, so that a reload knows that it may have gone.
-    p.tried = true;
-    this.#outbox?.put(p);
-    try {
-      await this.#ask({ op: 'send', key, text, data, reply_to: replyTo || undefined, retry: tried }, (r) => {
-        this.#list.confirm(key, r.seq);
-        this.#outbox?.remove(key);
-        this.#changed('change');
-        this.#settle(key, null, r.seq);
-      });
-      return true;
-    } catch (err) {
-      const e = /** @type {ChatError} */ (err);
-      if (e.code === 'disconnected') return false;
-      if (e.code === 'not_joined') this.#join();
-      if (PASSING.has(e.code)) {
-        this.#later('pump', e.retryAfterMs ?? RETRY_MS, () => this.#pump());
-        return false;
-      }
-      if (this.#list.pending(key)) this.#put({ ...p, error: { code: e.code, message: e.message, retryAfterMs: e.retryAfterMs } });
-      this.#settle(key, e);
-      return true;
-    }
-  }
-
-  /** @param {Pending} p */
-  #put(p) {
-    this.#list.putPending(p);
-    this.#outbox?.put(p);
-    this.#changed('change');
-  }
-
-  /** @param {string} key @returns {Promise<number>} */
-  #promise(key) {
-    const known = this.#promises.get(key);
-    if (known) return known.promise;
-    /** @type {any} */
-    const d = {};
-    d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }));
-    this.#promises.set(key, d);
-    return d.promise;
-  }
-
-  /** @param {string} key @param {ChatError | null} error @param {number} [seq] */
-  #settle(key, error, seq = 0) {
-    const d = this.#promises.get(key);
-    this.#promises.delete(key);
-    if (error) d?.reject(error);
-    else d?.resolve(seq);
-  }
-
   /** @param {string} text @param {any} [data] */
   #checkText(text, data) {
     const { text_bytes: bytes, text_runes: runes } = this.#host.limits;
@@ -533,7 +416,7 @@ export class Room extends EventTarget {
     return this.#loading;
   }
 
-  /** A request about this room. @param {Record<string, any>} frame @param {(r: any) => void} [use] */
+  /** A request about this room. @param {Record<string, any>} frame with op @param {(r: any) => void} [use] */
   #ask({ op, ...rest }, use) {
     return this.#host.request({ op, room: this.name, ...rest }, use);
   }
@@ -576,10 +459,3 @@ const first = (r) => (r.has_more && r.messages[0]?.seq) || 0;
 
 /** Up to where. @param {any} r */
 const last = (r) => (r.has_newer && r.messages.at(-1)?.seq) || Infinity;
-
-/** 20 letters: 100 bits when random has that many. @param {() => number} random */
-function newKey(random) {
-  let key = '';
-  while (key.length < 20) key += Math.floor(random() * 32).toString(32);
-  return key;
-}

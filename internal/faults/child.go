@@ -174,7 +174,8 @@ func serveChild(cfg Config) error {
 	if err := cfg.limitProcess(); err != nil {
 		return err
 	}
-	store, closeStore, err := cfg.openStore()
+	var hung atomic.Bool
+	store, closeStore, err := cfg.openStore(&hung)
 	if err != nil {
 		return err
 	}
@@ -182,6 +183,7 @@ func serveChild(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	srv.hung = &hung
 	fmt.Println("listening", srv.Addr())
 	<-term
 	if cfg.Drain == 0 {
@@ -229,7 +231,7 @@ func (c Config) limitProcess() error {
 	return nil
 }
 
-func (c Config) openStore() (chatroom.Store, func() error, error) {
+func (c Config) openStore(hung *atomic.Bool) (chatroom.Store, func() error, error) {
 	var inner FullStore = chatroom.NewMemoryStore()
 	closeStore := func() error { return nil }
 	if c.Store != "" {
@@ -249,6 +251,7 @@ func (c Config) openStore() (chatroom.Store, func() error, error) {
 			return Outcome{}
 		}
 		if c.StoreHangs > 0 && appends.Add(1) >= c.StoreHangs {
+			hung.Store(true)
 			return Outcome{Hang: make(chan struct{})}
 		}
 		return Outcome{Delay: c.StoreDelay}

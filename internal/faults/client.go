@@ -28,6 +28,7 @@ type Client struct {
 	checker *Checker
 	url     func() string
 	http    *websocket.DialOptions
+	onEvent func(*Frame)
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -84,6 +85,13 @@ func Dial(user string, checker *Checker, url func() string, opts *websocket.Dial
 	checker.enroll(c)
 	c.wg.Go(c.run)
 	return c
+}
+
+// OnEvent has f called for every event that has a seq, by the reader.
+func (c *Client) OnEvent(f func(*Frame)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onEvent = f
 }
 
 // Close ends the client and waits for its goroutines. Where it was joined, Verify
@@ -372,6 +380,9 @@ func (c *Client) readLoop(s *session) error {
 			}
 		case f.Seq != 0:
 			c.eventLocked(&f)
+			if c.onEvent != nil {
+				c.onEvent(&f)
+			}
 		case f.Event == "removed":
 			if v := c.rooms[f.Room]; v != nil {
 				v.wanted, v.joined = false, false
@@ -476,7 +487,6 @@ func (c *Client) Until(ctx context.Context, what string, cond func() bool) error
 	for {
 		c.mu.Lock()
 		ok, changed := cond(), c.changed
-		state := fmt.Sprintf("connected %v, last error %v, %d requests waiting, %d unsent", c.session != nil, c.lastErr, len(c.waiting), len(c.outbox))
 		c.mu.Unlock()
 		if ok {
 			return nil
@@ -484,9 +494,32 @@ func (c *Client) Until(ctx context.Context, what string, cond func() bool) error
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("%s waits for %s: %w (%s)", c.User, what, ctx.Err(), state)
+			return fmt.Errorf("%s waits for %s: %w (%s)", c.User, what, ctx.Err(), c.state())
 		}
 	}
+}
+
+// state describes the client for a person who wonders why nothing moves.
+func (c *Client) state() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "connected %t, last error %v, paused %t", c.session != nil, c.lastErr, c.paused.Load())
+	if c.session != nil {
+		c.session.mu.Lock()
+		fmt.Fprintf(&b, ", %d frames to write", len(c.session.out))
+		c.session.mu.Unlock()
+	}
+	for id, r := range c.waiting {
+		fmt.Fprintf(&b, "; %s %s of %s is unanswered", id, r.op, r.room)
+	}
+	for _, r := range c.outbox {
+		fmt.Fprintf(&b, "; send %s to %s was tried %d times, now as %q", r.key, r.room, r.attempts, r.id)
+	}
+	for _, v := range c.rooms {
+		fmt.Fprintf(&b, "; %s: wanted %t, joined %t, joining %t, at %d", v.room, v.wanted, v.joined, v.joining != nil, v.pos)
+	}
+	return b.String()
 }
 
 // Joined waits until the client is in the room.

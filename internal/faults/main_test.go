@@ -27,6 +27,7 @@ var (
 
 func TestMain(m *testing.M) {
 	faults.RunChild()
+	runControl()
 	flag.Parse()
 	code := m.Run()
 	if code == 0 {

@@ -122,6 +122,9 @@ func (p *Proxy) serve(client net.Conn) {
 		client.Close()
 		return
 	}
+	// Small buffers, or a slow client would not be felt for megabytes.
+	server.(*net.TCPConn).SetReadBuffer(16 << 10)
+	client.(*net.TCPConn).SetWriteBuffer(16 << 10)
 	l := &link{client, server}
 	p.mu.Lock()
 	if p.closed {

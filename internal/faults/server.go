@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/chatroom-go/chatroom"
@@ -49,7 +50,7 @@ type Server struct {
 	Hub      *chatroom.Hub
 	http     *http.Server
 	listener net.Listener
-	started  time.Time
+	hung     *atomic.Bool // set by a child whose store hangs
 }
 
 // ByName authenticates ?user=ann as the user ann.
@@ -86,7 +87,7 @@ func Serve(opts chatroom.Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, hub.Shutdown(context.Background()))
 	}
-	s := &Server{Hub: hub, listener: l, started: time.Now()}
+	s := &Server{Hub: hub, listener: l, hung: new(atomic.Bool)}
 	mux := http.NewServeMux()
 	mux.Handle("/chat/", http.StripPrefix("/chat", hub))
 	mux.HandleFunc("/figures", s.figures)
@@ -117,6 +118,7 @@ type Figures struct {
 	Heap       uint64 // bytes in use, after a collection
 	Resident   int64  // bytes; 0 where that cannot be told
 	Files      int    // open descriptors; 0 where that cannot be told
+	Hung       bool   // a child's store hangs
 }
 
 // Measure reads the figures of this process.
@@ -138,7 +140,9 @@ func Measure(hub *chatroom.Hub) Figures {
 }
 
 func (s *Server) figures(w http.ResponseWriter, _ *http.Request) {
-	json.NewEncoder(w).Encode(Measure(s.Hub))
+	f := Measure(s.Hub)
+	f.Hung = s.hung.Load()
+	json.NewEncoder(w).Encode(f)
 }
 
 func (s *Server) last(w http.ResponseWriter, r *http.Request) {

@@ -101,7 +101,7 @@ func TestStoreThatFailsOftenLosesNothing(t *testing.T) {
 	load := faults.Mixed("one", "two")
 	load.Drop, load.Fresh = 2, 1
 	w.drive(load, w.dial(6, "user")...)
-	w.acks(either(1000, 20_000))
+	w.acks(either(500, 20_000))
 	w.finish(store.Unbroken())
 	if s := srv.Hub.Stats(); s.StoreErrors == 0 {
 		t.Errorf("no store error: %+v", s)
@@ -130,7 +130,7 @@ func TestCommitReportedAsFailureMakesNoDuplicate(t *testing.T) {
 			}
 			store := faults.Wrap(inner)
 			w.serve(freely().Options(store))
-			store.Set(faults.OneIn(w.seed, 2, faults.Outcome{Commit: faults.ErrInjected}, "Append"))
+			store.Set(faults.OneIn(w.seed, 4, faults.Outcome{Commit: faults.ErrInjected}, "Append"))
 			load := faults.Mixed("one", "two")
 			load.Drop = 2
 			w.drive(load, w.dial(4, "user")...)

@@ -190,11 +190,11 @@ func (c *Client) eventLocked(f *Frame) {
 	}
 	c.checker.saw(c.User, v.room, f.Seq, identity{f.Event, f.From.ID, f.Key, f.Target, f.Emoji, f.On}, f.Text)
 	switch {
+	case v.joining != nil && f.Prev != v.pos:
+		return // from a membership that is about to be replaced
 	case f.Seq <= v.pos:
 		c.checker.Report("reorder", v.room, c.User, "%s %d came when the client was at %d", f.Event, f.Seq, v.pos)
 		return
-	case f.Prev != v.pos && v.joining != nil:
-		return // being healed
 	case f.Prev != v.pos:
 		c.checker.Report("gap", v.room, c.User, "%s %d follows %d, the client is at %d", f.Event, f.Seq, f.Prev, v.pos)
 		c.joinLocked(v) // as a client has to

@@ -12,9 +12,10 @@ import (
 // Workload is what a client does at random. Weights are relative; Send may not be 0.
 type Workload struct {
 	Rooms       []string
-	Size        int // of a text, at most
-	Outstanding int // requests without a final answer, at most
-	Ops         int // stops after that many; 0 goes on until ctx ends
+	Size        int           // of a text, at most
+	Outstanding int           // requests without a final answer, at most
+	Ops         int           // stops after that many; 0 goes on until ctx ends
+	Every       time.Duration // between operations, on average; 0 goes as fast as the answers come
 
 	Send, Edit, Delete, React int
 	Drop                      int // the connection is cut
@@ -62,10 +63,22 @@ func (w Workload) Drive(ctx context.Context, c *Client, seed uint64) (ops int) {
 	for _, room := range w.Rooms {
 		c.Join(room, false)
 	}
+	back := func() { // what is not sent yet needs its room
+		for _, room := range w.Rooms {
+			if !c.in(room) {
+				c.Join(room, false)
+			}
+		}
+	}
+	defer back()
 	for ctx.Err() == nil && (w.Ops == 0 || ops < w.Ops) {
+		if w.Every > 0 {
+			k.rest(ctx, time.Duration(k.rng.Int64N(int64(2*w.Every))))
+		}
 		k.step(ctx)
 		ops++
 		for len(k.open) >= w.Outstanding {
+			back()
 			select {
 			case <-k.open[0].Done():
 				k.open = k.open[1:]
@@ -124,13 +137,17 @@ func (k *worker) step(ctx context.Context) {
 		k.client.Join(room, true)
 	case opPause:
 		k.client.Pause(true)
-		t := time.NewTimer(time.Duration(k.rng.Int64N(int64(k.PauseMost))))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-		}
+		k.rest(ctx, time.Duration(k.rng.Int64N(int64(k.PauseMost))))
 		k.client.Pause(false)
+	}
+}
+
+func (k *worker) rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -5,7 +5,6 @@
  */
 import { ChatError } from './link.js';
 export type Message = import('./list.js').Message;
-export type Pending = import('./list.js').Pending;
 export type User = import('./list.js').User;
 export type Host = {
     request: (frame: Record<string, any>, use?: (r: any) => void) => Promise<any>;

@@ -49,7 +49,15 @@ for (const [name, options] of [
   });
 }
 
-test('axe finds nothing: empty, refused connection, failed message', async () => {
+test('axe finds nothing: a room that one cannot see', async () => {
+  const ann = await person('Ann', { room: ' not a name ', ready: false });
+  await ann.getByText('You cannot see this room').waitFor();
+  assert.equal(await input(ann).isDisabled(), true);
+  assert.deepEqual(await violations(ann), []);
+  await ann.context().close();
+});
+
+test('axe finds nothing: empty, offline, a message that waits', async () => {
   const ann = await person('Ann', { room: 'axe-empty' });
   assert.deepEqual(await violations(ann), []);
   await ann.context().setOffline(true);

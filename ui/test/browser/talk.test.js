@@ -158,3 +158,25 @@ test('the keyboard reaches everything', async () => {
   assert.equal(await inside(ann, (root) => root.activeElement.tagName), 'TEXTAREA');
   await ann.context().close();
 });
+
+test('another room in the same element leaves the first one, another language does not', async () => {
+  const ann = await person('Ann', { room: 'room-a' });
+  await say(ann, 'in a');
+  await sees(ann, 'in a');
+  const states = await ann.evaluate(async () => {
+    const el = document.querySelector('chat-room');
+    const a = el.chat.room('room-a');
+    el.setAttribute('lang', 'zh-CN');
+    await null;
+    await null;
+    const before = a.state;
+    el.room = 'room-b';
+    await new Promise((resolve) => setTimeout(resolve));
+    return [before, a.state];
+  });
+  assert.deepEqual(states, ['joined', 'left']);
+  await ann.locator('chat-room .pane', { hasText: '还没有消息' }).waitFor();
+  await ann.evaluate(() => (document.querySelector('chat-room').room = 'room-a'));
+  await sees(ann, 'in a');
+  await ann.context().close();
+});

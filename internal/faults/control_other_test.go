@@ -1,0 +1,5 @@
+//go:build darwin
+
+package faults_test
+
+func runControl() {} // the power-cut tests need Linux
