@@ -113,7 +113,28 @@ func openSQLite(path string) (_ *SQLite, err error) {
 	if err := s.read.prepare(s.readers); err != nil {
 		return nil, err
 	}
+	if err := s.openReaders(); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// openReaders opens all connections of the pool and reads with each, so that the
+// store has its descriptors before a crowd of clients uses up those of the process.
+func (s *SQLite) openReaders() error {
+	ctx := context.Background()
+	for range readConnections {
+		conn, err := s.readers.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("open a reader: %w", err)
+		}
+		defer conn.Close() // back into the pool
+		var highest int64
+		if err := conn.QueryRowContext(ctx, sqlMaxSeq).Scan(&highest); err != nil {
+			return fmt.Errorf("try a reader: %w", err)
+		}
+	}
+	return nil
 }
 
 // Close waits for the write that is going on and closes the file. Reads still

@@ -258,3 +258,15 @@ func (c Config) openStore(hung *atomic.Bool) (chatroom.Store, func() error, erro
 	})
 	return store, closeStore, nil
 }
+
+// Pid is the child's process, where nothing wraps it.
+func (c *Child) Pid() int { return c.cmd.Process.Pid }
+
+// OpenFiles counts the child's descriptors from outside; 0 where that cannot be told.
+func (c *Child) OpenFiles() int {
+	dir, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.Pid()))
+	if err != nil {
+		return 0
+	}
+	return len(dir)
+}
