@@ -11,11 +11,8 @@ type RateBucket struct{ b bucket }
 // Take takes one token at a time since any fixed start.
 func (b *RateBucket) Take(now time.Duration, r Rate) (time.Duration, bool) { return b.b.take(now, r) }
 
-// EventFrame and ReplyFrame give the encoder's JSON, for the golden frames.
+// EventJSON is an event as the encoder writes it, for the golden frames.
 func EventJSON(e Event) string { return string(appendEvent(nil, &e)) }
-
-// MessageJSON is a message as pages show it.
-func MessageJSON(m Message) string { return string(appendMessage(nil, &m)) }
 
 // Evict forgets rooms as if they had been idle.
 func (h *Hub) Evict() {

@@ -233,11 +233,15 @@ func (h *Hub) clientAddress(r *http.Request) string {
 	addr := at.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && h.trustedProxy(addr); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		hop := strings.TrimSpace(hops[i])
+		if with, err := netip.ParseAddrPort(hop); err == nil { // some proxies tell the port
+			hop = with.Addr().String()
+		}
+		before, err := netip.ParseAddr(hop)
 		if err != nil {
 			break
 		}
-		addr = hop.Unmap()
+		addr = before.Unmap()
 	}
 	if addr.Is6() {
 		prefix, _ := addr.WithZone("").Prefix(64)

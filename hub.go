@@ -186,6 +186,8 @@ func (h *Hub) register(c *conn) error {
 	c.slot = len(h.conns)
 	h.conns = append(h.conns, c)
 	h.users[c.user.ID] = append(h.users[c.user.ID], c)
+	c.sock.queue(c.hello()) // before anybody else can send
+	h.flushers.add(c)
 	h.connWait.Go(c.wait)
 	return nil
 }

@@ -202,8 +202,9 @@ func (l Limits) withDefaults() (Limits, error) {
 		if v.PerSecond == 0 && v.Burst == 0 {
 			*v = Rate{perSecond, burst}
 		}
-		if (!(v.PerSecond > 0 && v.PerSecond <= 1e9) || v.Burst < 1) && bad == nil {
-			bad = fmt.Errorf("chatroom: Options.Limits.%s is %v; PerSecond must be above 0 and Burst at least 1", field, *v)
+		// The bucket counts in nanoseconds: a full one must be far from overflowing them.
+		if (!(v.PerSecond >= 1e-3 && v.PerSecond <= 1e9) || v.Burst < 1 || float64(v.Burst)/v.PerSecond > 1e9) && bad == nil {
+			bad = fmt.Errorf("chatroom: Options.Limits.%s is %v; PerSecond must be from 0.001 to 1e9, Burst at least 1 and at most 1e9 seconds' worth", field, *v)
 		}
 	}
 	const most = 1 << 30

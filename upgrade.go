@@ -61,7 +61,6 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	case !speaksOurs(r):
 		c.turnAway(closeVersion)
 	default:
-		c.sock.send(c.hello())
 		err := h.register(c)
 		if err == nil {
 			return
