@@ -126,44 +126,50 @@ func (f *flushers) run() {
 // shard is up to shardSize members of one room.
 type shard struct {
 	flushing flushState
-	// members is copied on every change, under the room's lock, so that a flush
+	// seats is copied on every change, under the room's lock, so that a flush
 	// holds no lock of the room.
-	members atomic.Pointer[[]*member]
+	seats atomic.Pointer[[]seat]
+}
+
+// seat is a member and, beside it, what a flush needs of it.
+type seat struct {
+	sock *socket
+	m    *member
 }
 
 func (s *shard) state() *flushState { return &s.flushing }
 
 // flush writes to every member what it has not got yet.
 func (s *shard) flush() {
-	for _, m := range *s.members.Load() {
-		m.conn.flush()
+	for _, at := range *s.seats.Load() {
+		at.sock.flush()
 	}
 }
 
 func newShard() *shard {
 	s := &shard{}
-	s.members.Store(&[]*member{})
+	s.seats.Store(&[]seat{})
 	return s
 }
 
-func (s *shard) size() int { return len(*s.members.Load()) }
+func (s *shard) size() int { return len(*s.seats.Load()) }
 
 // add and remove need the room's lock.
 func (s *shard) add(m *member) {
-	old := *s.members.Load()
-	now := make([]*member, len(old)+1)
+	old := *s.seats.Load()
+	now := make([]seat, len(old)+1)
 	copy(now, old)
-	now[len(old)] = m
-	s.members.Store(&now)
+	now[len(old)] = seat{m.conn.sock, m}
+	s.seats.Store(&now)
 }
 
 func (s *shard) remove(m *member) {
-	old := *s.members.Load()
-	now := make([]*member, 0, len(old))
-	for _, o := range old {
-		if o != m {
-			now = append(now, o)
+	old := *s.seats.Load()
+	now := make([]seat, 0, len(old))
+	for _, at := range old {
+		if at.m != m {
+			now = append(now, at)
 		}
 	}
-	s.members.Store(&now)
+	s.seats.Store(&now)
 }

@@ -26,29 +26,45 @@ const closeGrace = 2
 //   - what a member's cursor or out yields ends with a whole frame;
 //   - after a short write, blocked is set until a drain goroutine has written
 //     the rest, and nothing else is written meanwhile.
+//
+// What a flush touches comes first, in as few cache lines as it can.
 type socket struct {
-	net.Conn
-	hub *Hub
-	raw *descriptor // nil when the connection has none
+	mu      sync.Mutex
+	fd      int        // to write to; noDescriptor, or valid until dead
+	members []*member  // whose cursors this stream follows
+	inline  [1]*member // where members are kept while there is one
+	turn    int        // the member that wrote last
+	out     []byte     // whole frames of its own: replies and control frames
+	rest    []byte     // what a short write left
+	pong    []byte     // the latest pong, while blocked: older ones need no answer (RFC 6455 §5.5.3)
+	blocked bool       // a drain goroutine owns the stream
+	closing bool       // a close frame is in the stream or in out: nothing may follow it
+	ending  bool       // Close was called while the close frame was still on its way
+	dead    bool
+	since   uint32 // the sweep in which it blocked
+	closeBy uint32 // the sweep in which the connection is cut, once closing
 
-	ahead []byte        // input that was read and not asked for yet; owned by the reader
-	lent  *[]byte       // what ahead is part of, when that is readAhead's
-	fault error         // what ended the input
+	net.Conn
+	hub   *Hub
 	heard atomic.Uint32 // the sweep in which the peer was last heard
 	watch atomic.Bool   // it is blocked or closing: the sweep has to look closer
 
-	mu      sync.Mutex
-	members []*member // whose cursors this stream follows
-	turn    int       // the member that wrote last
-	out     []byte    // whole frames of its own: replies and control frames
-	pong    []byte    // the latest pong, while blocked: older ones need no answer (RFC 6455 §5.5.3)
-	rest    []byte    // what a short write left
-	blocked bool      // a drain goroutine owns the stream
-	since   uint32    // the sweep in which it blocked
-	closing bool      // a close frame is in the stream or in out: nothing may follow it
-	closeBy uint32    // the sweep in which the connection is cut, once closing
-	ending  bool      // Close was called while the close frame was still on its way
-	dead    bool
+	// Owned by the reader.
+	raw   *descriptor // to wait with; nil when the connection has none
+	ahead []byte      // input that was read and not asked for yet
+	lent  *[]byte     // what ahead is part of, when that is readAhead's
+	fault error       // what ended the input
+}
+
+// noDescriptor is the fd of a connection that is written to by its drain goroutine alone.
+const noDescriptor = -1
+
+func newSocket(nc net.Conn, hub *Hub) *socket {
+	s := &socket{Conn: nc, hub: hub}
+	s.raw, s.fd = newDescriptor(nc)
+	s.members = s.inline[:0]
+	s.heard.Store(hub.tick.Load())
+	return s
 }
 
 // readAhead holds the buffers of connections that have input: an idle one has none.
@@ -215,7 +231,10 @@ func (s *socket) flushLocked() {
 		if len(b) == 0 {
 			return
 		}
-		n, err := s.raw.try(b)
+		n, err := 0, error(nil)
+		if s.fd != noDescriptor {
+			n, err = writeNow(s.fd, b)
+		}
 		if err != nil {
 			s.cutLocked() // the read loop sees it and cleans up
 			return

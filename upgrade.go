@@ -156,8 +156,7 @@ func (j *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		j.hub.log.Error("chatroom: the connection cannot be taken over; the server's middleware has a Hijack that fails", "writer", fmt.Sprintf("%T", hj), "error", err)
 		return nil, nil, err
 	}
-	j.sock = &socket{Conn: nc, hub: j.hub, raw: newDescriptor(nc)}
-	j.sock.heard.Store(j.hub.tick.Load())
+	j.sock = newSocket(nc, j.hub)
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Reader.Peek(n)
 		j.sock.ahead = slices.Clone(early)

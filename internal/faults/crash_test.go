@@ -15,7 +15,7 @@ import (
 // Fault 1: a server killed at random moments under load loses nothing that it
 // acknowledged, stores nothing twice, and its clients resume.
 func TestKilledServerLosesNothingItAcknowledged(t *testing.T) {
-	w, path, kills := killing(t, faults.Config{}, either(6, 60))
+	w, path, kills := killing(t, faults.Config{}, either(6, 300))
 	w.verify(w.sqlite(path))
 	n := w.Counts()
 	t.Logf("%d kills", kills)

@@ -268,3 +268,35 @@ func (w *world) reachEnd(srv *faults.Server, clients []*faults.Client) error {
 	}
 	return err
 }
+
+// Promise 6 under lag: a client that stops reading for 6 MB, more than the kernel's
+// buffers take, and goes on before it is cut off, gets all of it, once and in order, on the same connection.
+func TestLaggingClientThatCatchesUpMissesNothing(t *testing.T) {
+	w := newWorld(t, time.Minute)
+	store := chatroom.NewMemoryStore()
+	opts := freely().Options(store)
+	opts.Limits.LagBytes, opts.Limits.LagTime, opts.Limits.WriteTimeout = 64<<20, time.Hour, time.Hour
+	srv := w.serve(opts)
+	proxy := w.through(srv)
+	lagging := w.dial(1, "lagging")[0]
+	lagging.Join("lobby", false)
+	w.must(lagging.Joined(w.ctx, "lobby"))
+	lagging.Pause(true)
+	w.at(srv.Addr())
+	talker := w.dial(1, "talker")[0]
+	load := faults.Talk("lobby")
+	load.Size, load.Outstanding, load.Ops = 3900, 50, 3000 // about 2 KB each
+	w.drive(load, talker)
+	w.work.Wait()
+	w.must(talker.Settled(w.ctx))
+	passed := proxy.Forwarded.Load()
+	lagging.Pause(false)
+	_, err := talker.Send("lobby", 0).Wait(w.ctx) // a hole would show by its prev
+	w.must(err)
+	w.finish(store)
+	sessions, _ := lagging.Sessions()
+	t.Logf("%.1f MB had passed when it went on, %.1f MB in all, over %d connection", float64(passed)/1e6, float64(proxy.Forwarded.Load())/1e6, sessions)
+	if sessions != 1 || passed > 8<<20 {
+		t.Errorf("%d connections, %d bytes passed while it read nothing", sessions, passed)
+	}
+}

@@ -122,9 +122,9 @@ func (p *Proxy) serve(client net.Conn) {
 		client.Close()
 		return
 	}
-	// Small buffers, or a slow client would not be felt for megabytes.
-	server.(*net.TCPConn).SetReadBuffer(16 << 10)
-	client.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	// Small buffers, or a slow client would not be felt for megabytes; not below a loopback packet (64 KiB), or they crawl.
+	server.(*net.TCPConn).SetReadBuffer(128 << 10)
+	client.(*net.TCPConn).SetWriteBuffer(128 << 10)
 	l := &link{client, server}
 	p.mu.Lock()
 	if p.closed {
