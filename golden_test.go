@@ -125,7 +125,7 @@ func (s *stage) say(texts ...string) {
 func (s *stage) post(at chatroom.Seq, d chatroom.Draft) {
 	s.t.Helper()
 	if seq, err := s.lobby.Send(context.Background(), d); err != nil || seq != at {
-		s.t.Fatalf("at %d, not %d: %v", seq, at, err)
+		s.t.Fatalf("at %d, not %d: %+v", seq, at, err)
 	}
 }
 
@@ -344,7 +344,7 @@ func busyRoom(t *testing.T) *stage {
 		func() (chatroom.Seq, error) { return s.lobby.React(ctx, goldenBob, base+1, "👍", true) },
 	} {
 		if seq, err := change(); err != nil || seq != base+3+chatroom.Seq(i) {
-			t.Fatalf("change %d: at %d: %v", i, seq, err)
+			t.Fatalf("change %d: at %d: %+v", i, seq, err)
 		}
 	}
 	return s

@@ -25,7 +25,7 @@ func bubble(t *testing.T, opts chatroom.Options, test func(t *testing.T, b *inBu
 		transport, stop := overPipe(hub)
 		t.Cleanup(func() { // after the connections' own
 			if err := hub.Shutdown(context.Background()); err != nil {
-				t.Errorf("shutdown: %v", err)
+				t.Errorf("shutdown: %+v", err)
 			}
 			stop()
 		})

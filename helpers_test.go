@@ -161,7 +161,7 @@ func start(t testing.TB, opts chatroom.Options) *server {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := hub.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
+			t.Errorf("shutdown: %+v", err)
 		}
 		s.Server.Close()
 	})
@@ -243,7 +243,7 @@ func (c *client) next() frame {
 	c.t.Helper()
 	f, err := c.read()
 	if err != nil {
-		c.t.Fatalf("reading: %v", err)
+		c.t.Fatalf("reading: %+v", err)
 	}
 	return f
 }
@@ -294,7 +294,7 @@ func (c *client) raw(s string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, []byte(s)); err != nil {
-		c.t.Fatalf("writing: %v", err)
+		c.t.Fatalf("writing: %+v", err)
 	}
 }
 
@@ -322,7 +322,7 @@ func (c *client) reply(id string) frame {
 	for {
 		f, err := c.receive()
 		if err != nil {
-			c.t.Fatalf("waiting for the reply to %s: %v", id, err)
+			c.t.Fatalf("waiting for the reply to %s: %+v", id, err)
 		}
 		if f.Event == "" && f.ID == id {
 			return f

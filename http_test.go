@@ -116,7 +116,7 @@ func (r response) wantError(t testing.TB, status int, code, field string) {
 func (r response) wantHeaders(t testing.TB) {
 	t.Helper()
 	if r.header.Get("Content-Type") != "application/json" || r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("headers of %d: %v", r.status, r.header)
+		t.Errorf("headers of %d: %+v", r.status, r.header)
 	}
 	for name := range r.header {
 		if strings.HasPrefix(name, "Access-Control-") {

@@ -73,7 +73,7 @@ func TestEventsBringEveryKind(t *testing.T) {
 		}
 	}
 	if got := fmt.Sprint(kinds); got != "[message react edit delete]" {
-		t.Errorf("kinds: %v", got)
+		t.Errorf("kinds: %+v", got)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestEventsEndOnShutdown(t *testing.T) {
 	}
 	for _, err := range room.Events(t.Context(), 0) {
 		if !errors.Is(err, chatroom.ErrShuttingDown) {
-			t.Errorf("after the shutdown: %v", err)
+			t.Errorf("after the shutdown: %+v", err)
 		}
 	}
 }

@@ -31,23 +31,22 @@ func (r *liveRoom) join(ctx context.Context, c *conn, id string, after Seq, limi
 		return ErrShuttingDown // nobody is there to read it
 	}
 
-	fields := appendText(nil, `,"room":`, r.name)
-	fields = appendInt(fields, `,"head":`, int64(head))
-	var events []byte
+	var events, page, mark []byte
 	var err error
 	if after >= 0 && !resumed {
 		events, resumed, err = r.missed(ctx, from, head)
 	}
-	switch {
-	case err != nil:
-	case resumed:
-		fields = appendInt(fields, `,"after":`, int64(from))
-		fields = append(append(fields, `,"recovered":true`...), here...)
-	default:
-		var page, mark []byte
-		if page, err = r.newest(ctx, limit); err == nil {
+	if err == nil && !resumed {
+		if page, head, err = r.newestFor(ctx, m, limit, head); err == nil {
 			mark, err = r.hub.unreadFields(ctx, r.name, c.user.ID)
 		}
+	}
+	fields := appendText(nil, `,"room":`, r.name)
+	fields = appendInt(fields, `,"head":`, int64(head))
+	if resumed {
+		fields = appendInt(fields, `,"after":`, int64(from))
+		fields = append(append(fields, `,"recovered":true`...), here...)
+	} else {
 		fields = append(append(fields, `,"recovered":false`...), page...)
 		fields = append(append(fields, here...), mark...)
 	}
@@ -59,6 +58,25 @@ func (r *liveRoom) join(ctx context.Context, c *conn, id string, after Seq, limi
 		return ErrNotFound // removed by the host: a reply would be taken for a membership
 	}
 	return nil
+}
+
+// newestFor returns the newest page and the head it reaches up to, and moves the held
+// member's cursor there from the head it was added at: what is in the page does not come again as
+// an event. Only where the room says more meanwhile than its log keeps does the
+// cursor stay, and a few messages come twice, which a client knows by their seq (PROTOCOL.md §3).
+func (r *liveRoom) newestFor(ctx context.Context, m *member, limit int, added Seq) ([]byte, Seq, error) {
+	page, head, err := r.newest(ctx, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cur, found := r.log.after(head)
+	if !found {
+		return page, added, nil
+	}
+	m.conn.sock.seek(m, cur)
+	return page, head, nil
 }
 
 // resumeLocked sets the member's cursor. It returns the position the member

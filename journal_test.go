@@ -45,7 +45,7 @@ func TestJournalAcksWhileTheStoreIsAwayAndReplaysAtTheNextStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := hub.Shutdown(ctx); err != nil { // everything is in the journal: nothing is lost
-		t.Errorf("shutdown: %v", err)
+		t.Errorf("shutdown: %+v", err)
 	}
 
 	store.rig(nil)
@@ -128,7 +128,7 @@ func TestFullJournalAnswersOverloaded(t *testing.T) {
 			break
 		}
 		if err != nil || accepted > 1000 {
-			t.Fatalf("after %d: %v", accepted, err)
+			t.Fatalf("after %d: %+v", accepted, err)
 		}
 		accepted++
 	}
@@ -155,7 +155,7 @@ func TestTwoHubsCannotShareAJournal(t *testing.T) {
 	opts, _ := journaledOptions(t)
 	start(t, opts)
 	if _, err := chatroom.New(opts); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("second hub: %v", err)
+		t.Errorf("second hub: %+v", err)
 	}
 }
 

@@ -410,6 +410,15 @@ func (s *socket) follow(m *member) bool {
 	return true
 }
 
+// seek moves a held member's cursor, unless the stream has ended.
+func (s *socket) seek(m *member, cur cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dead && !s.closing {
+		m.cur = cur
+	}
+}
+
 // unfollow forgets m and reports whether it was followed.
 func (s *socket) unfollow(m *member) bool {
 	s.mu.Lock()

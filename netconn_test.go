@@ -145,7 +145,7 @@ func TestNoControlFrameInsideADataFrame(t *testing.T) {
 					for {
 						op, payload, err := serverFrame(br)
 						if err != nil {
-							t.Errorf("member %d: after %d messages and %d pongs: %v", m, seen, pongs, err)
+							t.Errorf("member %d: after %d messages and %d pongs: %+v", m, seen, pongs, err)
 							return
 						}
 						switch op {

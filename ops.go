@@ -163,7 +163,7 @@ func (h *Hub) historyFields(ctx context.Context, u User, req *wire.Request) ([]b
 	case req.HasAround && q.Around == 0:
 		q.Around = 1
 	case q == Page{Limit: q.Limit}:
-		body, err := r.newest(ctx, q.Limit)
+		body, _, err := r.newest(ctx, q.Limit)
 		return append(fields, body...), err
 	}
 	page, err := r.read(ctx, q)

@@ -140,7 +140,7 @@ func TestNewReportsAStoreThatCannotBeRead(t *testing.T) {
 	opts.Store = clocklessStore{chatroom.NewMemoryStore()}
 	_, err := chatroom.New(opts)
 	if !errors.Is(err, chatroom.ErrStoreFull) || !strings.HasPrefix(err.Error(), "chatroom: read the store's clock: ") {
-		t.Errorf("New: %v", err)
+		t.Errorf("New: %+v", err)
 	}
 }
 

@@ -43,16 +43,16 @@ func (h history) fields(q Page) []byte {
 // what it does not have yet.
 func (r *liveRoom) read(ctx context.Context, q Page) (history, error) {
 	r.mu.Lock()
-	unsaved, head := r.unsavedLocked(), r.head
+	unsaved := r.unsavedLocked()
+	if q == (Page{Limit: q.Limit}) {
+		q.Before = r.head + 1 // what comes after it comes as events
+	}
 	r.mu.Unlock()
 
 	ask := q
 	ask.Limit++ // to see whether there are more
 	if q.Around != 0 {
 		ask.Limit++ // on either side
-	}
-	if r.hub.opts.StoreFirst && q == (Page{Limit: q.Limit}) {
-		ask.Before = head + 1 // what is stored but not shown yet comes as an event
 	}
 	list, err := load(ctx, r.hub, "Messages", func(ctx context.Context) ([]Message, error) {
 		return r.hub.opts.Store.Messages(ctx, r.name, ask)
@@ -115,16 +115,16 @@ func cut(list []Message, q Page) (h history) {
 	return history{messages: list[low:high], older: low > 0, newer: high < len(list)}
 }
 
-// newest returns the encoded newest page. A crowd that asks at once costs one
-// read of the store.
-func (r *liveRoom) newest(ctx context.Context, limit int) ([]byte, error) {
+// newest returns the encoded newest page and the room's head that it reaches up to.
+// A crowd that asks at once costs one read of the store.
+func (r *liveRoom) newest(ctx context.Context, limit int) (body []byte, head Seq, err error) {
 	for {
 		r.mu.Lock()
 		c := &r.page
 		same := c.head == r.head && c.limit == limit
 		if same && c.body != nil {
 			defer r.mu.Unlock()
-			return c.body, nil
+			return c.body, c.head, nil
 		}
 		if !same || c.loading == nil {
 			break
@@ -134,16 +134,15 @@ func (r *liveRoom) newest(ctx context.Context, limit int) ([]byte, error) {
 		select {
 		case <-loading:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 	}
 	mine := pageCache{head: r.head, limit: limit, loading: make(chan struct{})}
 	r.page = mine
 	r.mu.Unlock()
 
-	q := Page{Limit: limit}
-	h, err := r.read(ctx, q)
-	body := h.fields(q)
+	h, err := r.read(ctx, Page{Before: mine.head + 1, Limit: limit})
+	body = h.fields(Page{})
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,7 +154,7 @@ func (r *liveRoom) newest(ctx context.Context, limit int) ([]byte, error) {
 		}
 	}
 	close(mine.loading)
-	return body, err
+	return body, mine.head, err
 }
 
 // since returns at most limit events after a position, with Prev set, the

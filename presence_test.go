@@ -84,11 +84,11 @@ func TestPresenceIsPerUserNotPerTab(t *testing.T) {
 		}
 		bob.ws.CloseNow()
 		if got := kinds(ann.quietFor(10*time.Second), "presence"); len(got) != 0 {
-			t.Errorf("a tab that came and one that went: %v", got)
+			t.Errorf("a tab that came and one that went: %+v", got)
 		}
 		tab.ws.CloseNow()
 		if got := kinds(ann.quietFor(10*time.Second), "presence"); len(got) != 1 || !slices.Equal(got[0].Leave, []string{"bob"}) {
-			t.Errorf("the last tab went: %v", got)
+			t.Errorf("the last tab went: %+v", got)
 		}
 	})
 }
@@ -103,13 +103,13 @@ func TestAShortDropDoesNotFlicker(t *testing.T) {
 			bob.ws.CloseNow()
 			time.Sleep(4 * time.Second)
 			if got := b.hub.Room("lobby").Members(); len(got) != 2 {
-				t.Errorf("during the grace: %v", got)
+				t.Errorf("during the grace: %+v", got)
 			}
 			bob = b.connect("bob")
 			bob.join("lobby")
 		}
 		if got := kinds(ann.quietFor(8*time.Second), "presence"); len(got) != 0 {
-			t.Errorf("diffs: %v", got)
+			t.Errorf("diffs: %+v", got)
 		}
 	})
 }
@@ -263,7 +263,7 @@ func TestMembersHaveTheirLatestName(t *testing.T) {
 func TestMembersOfARoomNobodyIsIn(t *testing.T) {
 	hub := startHub(t, testOptions())
 	if got := hub.Room("lobby").Members(); len(got) != 0 {
-		t.Errorf("members: %v", got)
+		t.Errorf("members: %+v", got)
 	}
 	if hub.Stats().Rooms != 0 {
 		t.Error("asking for members loaded the room")
@@ -272,6 +272,6 @@ func TestMembersOfARoomNobodyIsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := hub.Room("lobby").Members(); len(got) != 0 {
-		t.Errorf("members: %v", got)
+		t.Errorf("members: %+v", got)
 	}
 }

@@ -115,7 +115,7 @@ func settle(t *testing.T, talkers []*talker, base string, done func(*talker) boo
 	t.Helper()
 	for i, err := range liveAll(talkers, base, done) {
 		if err != nil {
-			t.Errorf("%s: %v", talkers[i].user, err)
+			t.Errorf("%s: %+v", talkers[i].user, err)
 		}
 	}
 }

@@ -218,7 +218,7 @@ func TestStoreErrorsAreRetriedUntilTheyPass(t *testing.T) {
 			t.Error("healthy while the store fails")
 		}
 		if err := <-done; err != nil {
-			t.Errorf("send: %v", err)
+			t.Errorf("send: %+v", err)
 		}
 		if s := hub.Stats(); !s.Healthy || s.Stored != 1 || s.StoreErrors != 5 {
 			t.Errorf("stats: %+v", s)
@@ -361,7 +361,7 @@ func TestSlowStoreAnswersStoreUnavailableAndKeepsTheMessage(t *testing.T) {
 		began := time.Now()
 		d := chatroom.Draft{From: bot, Text: "hi", Key: "k"}
 		if _, err := hub.Room("r").Send(t.Context(), d); !errors.Is(err, chatroom.ErrStoreUnavailable) {
-			t.Errorf("send: %v", err)
+			t.Errorf("send: %+v", err)
 		}
 		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
 			t.Errorf("answered after %v", took)
@@ -412,7 +412,7 @@ func TestShutdownStoresWhatWasAcceptedAndSaysGoodbye(t *testing.T) {
 		t.Error(err)
 	}
 	if err := s.hub.Shutdown(context.Background()); err != nil {
-		t.Errorf("a second time: %v", err)
+		t.Errorf("a second time: %+v", err)
 	}
 	if msgs, _ := store.Messages(context.Background(), "r", chatroom.Page{Limit: 100}); len(msgs) != 20 {
 		t.Errorf("%d stored", len(msgs))
@@ -433,10 +433,10 @@ func TestShutdownWithAHungStoreCountsWhatIsLeft(t *testing.T) {
 	cancel()
 	var unsaved *chatroom.UnsavedError
 	if err := hub.Shutdown(ctx); !errors.As(err, &unsaved) || unsaved.Events != 7 || !errors.Is(err, context.Canceled) {
-		t.Errorf("shutdown: %v", err)
+		t.Errorf("shutdown: %+v", err)
 	}
 	open()
 	if _, err := hub.Room("r").Send(context.Background(), chatroom.Draft{From: bot, Text: "x"}); !errors.Is(err, chatroom.ErrShuttingDown) {
-		t.Errorf("send after shutdown: %v", err)
+		t.Errorf("send after shutdown: %+v", err)
 	}
 }

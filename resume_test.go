@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chatroom-go/chatroom"
 )
@@ -159,18 +159,7 @@ func TestResumeFromALostPositionForgetsIt(t *testing.T) {
 // Joining and resuming while others send must not lose or double anything at the seam.
 func TestNoGapBetweenJoinAndLive(t *testing.T) {
 	s := start(t, testOptions())
-	ctx, cancel := context.WithCancel(context.Background())
-	var senders sync.WaitGroup
-	var sent atomic.Int64
-	for range 4 {
-		senders.Go(func() {
-			for ctx.Err() == nil && sent.Load() < 200_000 {
-				if _, err := s.hub.Room("r").Send(ctx, chatroom.Draft{From: bot, Text: "x"}); err == nil {
-					sent.Add(1)
-				}
-			}
-		})
-	}
+	stop := chatter(s.hub)
 	var members sync.WaitGroup
 	for i := range 4 {
 		members.Go(func() {
@@ -196,6 +185,42 @@ func TestNoGapBetweenJoinAndLive(t *testing.T) {
 		})
 	}
 	members.Wait()
-	cancel()
-	senders.Wait()
+	stop()
+}
+
+// chatter has the room r talk in bursts, at a pace that readers keep up with, until stop.
+func chatter(h *chatroom.Hub) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var senders sync.WaitGroup
+	for range 2 {
+		senders.Go(func() {
+			pace := time.NewTicker(2 * time.Millisecond)
+			defer pace.Stop()
+			for ctx.Err() == nil {
+				<-pace.C
+				for range 3 {
+					h.Room("r").Send(ctx, chatroom.Draft{From: bot, Text: "x"})
+				}
+			}
+		})
+	}
+	return func() { cancel(); senders.Wait() }
+}
+
+// A page ends at the head it names: nothing of it comes again as an event.
+func TestNothingOfThePageComesAgain(t *testing.T) {
+	s := start(t, testOptions())
+	stop := chatter(s.hub)
+	c := s.connect(t, "ann")
+	for range 100 {
+		j := c.join("r")
+		c.events = nil
+		if n := len(j.Messages); n > 0 && j.Messages[n-1].Seq > j.Head {
+			t.Errorf("head %d, but the page has %d", j.Head, j.Messages[n-1].Seq)
+		}
+		if f := c.numbered(); f.Prev != j.Head {
+			t.Errorf("first event after head %d: %s", j.Head, f.raw)
+		}
+	}
+	stop()
 }

@@ -34,7 +34,7 @@ func TestHostCodeHasTheVerbs(t *testing.T) {
 		t.Errorf("sent again: %d, %v", again, err)
 	}
 	if _, err := room.Send(ctx, chatroom.Draft{From: chatroom.User{ID: "bot"}, Text: "boop", Key: "b1"}); !errors.Is(err, chatroom.ErrKeyConflict) {
-		t.Errorf("the key for another message: %v", err)
+		t.Errorf("the key for another message: %+v", err)
 	}
 	edit, err := room.Edit(ctx, bot, theirs, "moderated")
 	if err != nil || edit <= mine {
@@ -67,7 +67,7 @@ func TestHostCodeHasTheVerbs(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := room.Delete(ctx, bot, theirs); !errors.Is(err, chatroom.ErrNotFound) {
-		t.Errorf("deleted twice: %v", err)
+		t.Errorf("deleted twice: %+v", err)
 	}
 	for _, kind := range []string{"message", "message", "edit", "react", "delete"} {
 		if got := ann.numbered(); got.Event != kind || kind != "message" && got.From.ID != "bot" {
@@ -92,7 +92,7 @@ func TestHostCodeEndsWithItsContext(t *testing.T) {
 	waitFor(t, func() bool { return hub.Stats().QueueEvents == 1 })
 	cancel()
 	if err := <-sent; !errors.Is(err, context.Canceled) {
-		t.Errorf("send: %v", err)
+		t.Errorf("send: %+v", err)
 	}
 	open()
 	waitFor(t, func() bool { return hub.Stats().Stored == 1 }) // it was accepted
@@ -117,13 +117,13 @@ func TestAfterShutdownHostCodeIsRefused(t *testing.T) {
 		"Mark":    func() error { _, err := room.MarkRead(ctx, "ann", 1); return err },
 	} {
 		if err := do(); !errors.Is(err, chatroom.ErrShuttingDown) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %+v", name, err)
 		}
 	}
 	room.Remove("ann")
 	hub.Disconnect("ann")
 	if got := room.Members(); len(got) != 0 {
-		t.Errorf("members: %v", got)
+		t.Errorf("members: %+v", got)
 	}
 }
 
@@ -159,11 +159,11 @@ func TestAShutdownThatGivesUpAnswersHostCodeAndHTTP(t *testing.T) {
 	cancel()
 	var unsaved *chatroom.UnsavedError
 	if err := hub.Shutdown(ctx); !errors.As(err, &unsaved) || unsaved.Events != 2 || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "2 events unsaved") {
-		t.Errorf("shutdown: %v", err)
+		t.Errorf("shutdown: %+v", err)
 	}
 	for range 2 {
 		if err := <-outcomes; !errors.Is(err, chatroom.ErrStoreUnavailable) {
-			t.Errorf("outcome: %v", err)
+			t.Errorf("outcome: %+v", err)
 		}
 	}
 }
@@ -306,7 +306,7 @@ func TestAStoreThatCannotBeReadIsUnavailable(t *testing.T) {
 		r := s.get(t, "rooms/lobby/messages?after=1", "ann")
 		r.wantError(t, 503, "store_unavailable", "")
 		if r.header.Get("Retry-After") != "1" {
-			t.Errorf("%s: %v", name, r.header)
+			t.Errorf("%s: %+v", name, r.header)
 		}
 		ann.send("lobby", "k"+name, "talk goes on")
 		store.fail.Store(nil)

@@ -65,7 +65,7 @@ func foreign(t testing.TB, path string) *sql.DB {
 func mustExec(t testing.TB, db *sql.DB, query string) {
 	t.Helper()
 	if _, err := db.Exec(query); err != nil {
-		t.Fatalf("%s: %v", query, err)
+		t.Fatalf("%s: %+v", query, err)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestSQLiteRefusesASecondStore(t *testing.T) {
 	}
 	for _, name := range []string{path, link} {
 		if _, err := chatroom.OpenSQLite(name); err == nil || !strings.Contains(err.Error(), "in use") {
-			t.Fatalf("second open of %s: %v", name, err)
+			t.Fatalf("second open of %s: %+v", name, err)
 		}
 	}
 	appendTo(t, s, said(1, "a"))
@@ -185,7 +185,7 @@ func TestSQLiteIsFreeAfterKill(t *testing.T) {
 	}
 	_, err = chatroom.OpenSQLite(path)
 	if err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("open beside the child: %v", err)
+		t.Errorf("open beside the child: %+v", err)
 	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -364,7 +364,7 @@ func TestSQLiteAfterClose(t *testing.T) {
 		"MarkRead": s.MarkRead(ctx, "lobby", "u1", 1), "Backup": s.Backup(ctx, filepath.Join(t.TempDir(), "copy.db")),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "closed") {
-			t.Errorf("%s after Close: %v", what, err)
+			t.Errorf("%s after Close: %+v", what, err)
 		}
 	}
 }
@@ -388,7 +388,7 @@ func TestSQLiteCloseDuringEverything(t *testing.T) {
 			for seq := chatroom.Seq(1); ; seq++ {
 				if err := call(seq); err != nil {
 					if !strings.Contains(err.Error(), "closed") {
-						t.Errorf("not an error about closing: %v", err)
+						t.Errorf("not an error about closing: %+v", err)
 					}
 					return
 				}
@@ -428,10 +428,10 @@ func TestSQLiteBackupOpensAsAStore(t *testing.T) {
 	cancel()
 	late := filepath.Join(t.TempDir(), "late.db")
 	if err := s.Backup(ended, late); !errors.Is(err, context.Canceled) {
-		t.Errorf("backup with an ended ctx: %v", err)
+		t.Errorf("backup with an ended ctx: %+v", err)
 	}
 	if _, err := os.Stat(late); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a failed backup left its file: %v", err)
+		t.Errorf("a failed backup left its file: %+v", err)
 	}
 }
 

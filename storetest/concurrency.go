@@ -73,7 +73,7 @@ var concurrencyTests = []test{
 					}
 					n, err := readAll(s.Context(), s.store)
 					if err != nil || n%size != 0 || n < last {
-						s.Errorf("read %d messages after %d: %v", n, last, err)
+						s.Errorf("read %d messages after %d: %+v", n, last, err)
 						return
 					}
 					last = n
@@ -113,11 +113,11 @@ var concurrencyTests = []test{
 					_, err := s.store.Append(s.Context(), []chatroom.Event{e})
 					appending.Unlock()
 					if err != nil {
-						s.Errorf("Append: %v", err)
+						s.Errorf("Append: %+v", err)
 					}
 					for what, err := range everyOtherCall(s.Context(), s.store) {
 						if err != nil {
-							s.Errorf("%s: %v", what, err)
+							s.Errorf("%s: %+v", what, err)
 						}
 					}
 				}
@@ -134,7 +134,7 @@ var concurrencyTests = []test{
 func readAll(ctx context.Context, store chatroom.Store) (int, error) {
 	page, err := store.Messages(ctx, room, chatroom.Page{Limit: 10_000})
 	if err == nil && !slices.IsSorted(messageSeqs(page)) {
-		err = fmt.Errorf("out of order: %v", messageSeqs(page))
+		err = fmt.Errorf("out of order: %+v", messageSeqs(page))
 	}
 	return len(page), err
 }

@@ -21,7 +21,7 @@ func unread(s *suite, store chatroom.ReadMarker, userID string) (mark chatroom.S
 	s.Helper()
 	mark, n, err := store.Unread(s.Context(), room, userID)
 	if err != nil {
-		s.Fatalf("Unread(%q): %v", userID, err)
+		s.Fatalf("Unread(%q): %+v", userID, err)
 	}
 	return mark, n
 }
@@ -29,7 +29,7 @@ func unread(s *suite, store chatroom.ReadMarker, userID string) (mark chatroom.S
 func markRead(s *suite, store chatroom.ReadMarker, userID string, seq chatroom.Seq) {
 	s.Helper()
 	if err := store.MarkRead(s.Context(), room, userID, seq); err != nil {
-		s.Fatalf("MarkRead(%q, %d): %v", userID, seq, err)
+		s.Fatalf("MarkRead(%q, %d): %+v", userID, seq, err)
 	}
 }
 
@@ -94,7 +94,7 @@ var keyTests = []test{
 			s.Helper()
 			gotSeq, gotDigest, err := store.FindKey(s.Context(), room, userID, key)
 			if err != nil {
-				s.Fatalf("%s: %v", what, err)
+				s.Fatalf("%s: %+v", what, err)
 			}
 			if gotSeq != seq || gotDigest != digest {
 				s.Errorf("%s: got %d, %d; want %d, %d", what, gotSeq, gotDigest, seq, digest)

@@ -109,7 +109,7 @@ func (s *suite) append(events ...chatroom.Event) []chatroom.AppendResult {
 	s.Helper()
 	results, err := s.store.Append(s.Context(), events)
 	if err != nil {
-		s.Fatalf("Append: %v", err)
+		s.Fatalf("Append: %+v", err)
 	}
 	if len(results) != len(events) {
 		s.Fatalf("Append of %d events returned %d results", len(events), len(results))
@@ -123,7 +123,7 @@ func (s *suite) pageOf(room string, q chatroom.Page) []chatroom.Message {
 	s.Helper()
 	page, err := s.store.Messages(s.Context(), room, q)
 	if err != nil {
-		s.Fatalf("Messages(%q, %+v): %v", room, q, err)
+		s.Fatalf("Messages(%q, %+v): %+v", room, q, err)
 	}
 	return page
 }
@@ -145,7 +145,7 @@ func (s *suite) eventsOf(room string, after chatroom.Seq, limit int) []chatroom.
 	s.Helper()
 	events, err := s.store.Events(s.Context(), room, after, limit)
 	if err != nil {
-		s.Fatalf("Events(%q, %d, %d): %v", room, after, limit, err)
+		s.Fatalf("Events(%q, %d, %d): %+v", room, after, limit, err)
 	}
 	return events
 }
@@ -157,7 +157,7 @@ func (s *suite) lastSeq(room string) chatroom.Seq {
 	s.Helper()
 	last, err := s.store.LastSeq(s.Context(), room)
 	if err != nil {
-		s.Fatalf("LastSeq(%q): %v", room, err)
+		s.Fatalf("LastSeq(%q): %+v", room, err)
 	}
 	return last
 }

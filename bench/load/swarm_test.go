@@ -138,6 +138,6 @@ func TestRefusedUpgradeIsAnError(t *testing.T) {
 	defer server.Close()
 	_, err := load.Connect(t.Context(), load.Config{Addr: strings.TrimPrefix(server.URL, "http://"), Members: 2, Protocol: text(false)})
 	if err == nil || !strings.Contains(err.Error(), "404") {
-		t.Errorf("connected to a server without WebSocket: %v", err)
+		t.Errorf("connected to a server without WebSocket: %+v", err)
 	}
 }

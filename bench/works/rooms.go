@@ -129,7 +129,7 @@ func weakestPeer(ctx context.Context, e *Env) (name string, rate float64, err er
 			return "", 0, ctx.Err()
 		}
 		if err != nil {
-			e.logf("  %-17s fails at full speed: %v", server.Name, err)
+			e.logf("  %-17s fails at full speed: %+v", server.Name, err)
 			continue
 		}
 		e.logf("  %-17s %s messages/s at full speed", server.Name, perSecond(sent))

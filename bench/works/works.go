@@ -88,8 +88,8 @@ func eachServer[T any](ctx context.Context, e *Env, rounds int, args []string, m
 			if err != nil {
 				failed[server.Name] = true
 				delete(results, server.Name)
-				notes = append(notes, fmt.Sprintf("%s failed: %v", server.Name, err))
-				e.logf("  round %d %-17s failed: %v", round+1, server.Name, err)
+				notes = append(notes, fmt.Sprintf("%s failed: %+v", server.Name, err))
+				e.logf("  round %d %-17s failed: %+v", round+1, server.Name, err)
 				continue
 			}
 			results[server.Name] = append(results[server.Name], result)

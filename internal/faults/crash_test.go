@@ -15,6 +15,7 @@ import (
 // Fault 1: a server killed at random moments under load loses nothing that it
 // acknowledged, stores nothing twice, and its clients resume.
 func TestKilledServerLosesNothingItAcknowledged(t *testing.T) {
+	beside(t)
 	w, path, kills := killing(t, faults.Config{}, either(6, 300))
 	w.verify(w.sqlite(path))
 	n := w.Counts()
@@ -26,6 +27,7 @@ func TestKilledServerLosesNothingItAcknowledged(t *testing.T) {
 
 // Fault 2: with AckAccepted a killed server loses at most what its queue held.
 func TestKilledServerThatAcksAtOnceLosesAtMostItsQueue(t *testing.T) {
+	beside(t)
 	const queue = 200
 	cfg := faults.Config{AckAccepted: true, StoreDelay: 5 * time.Millisecond}
 	cfg.Limits.QueueEvents = queue
@@ -45,6 +47,7 @@ func TestKilledServerThatAcksAtOnceLosesAtMostItsQueue(t *testing.T) {
 
 // Fault 1 with StoreFirst: members never see what a crash takes back.
 func TestKilledServerThatStoresFirstShowsNothingItLoses(t *testing.T) {
+	beside(t)
 	w, path, _ := killing(t, faults.Config{StoreFirst: true}, either(4, 30))
 	w.verify(w.sqlite(path))
 	if n := w.Counts(); n.Lowered > 0 {

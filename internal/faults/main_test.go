@@ -65,6 +65,13 @@ func either[T any](short, longer T) T {
 	return short
 }
 
+// beside lets a short test that mostly waits run beside others.
+func beside(t *testing.T) {
+	if !*long {
+		t.Parallel()
+	}
+}
+
 // world is one test's server, clients and checker.
 type world struct {
 	*faults.Checker

@@ -69,7 +69,7 @@ func TestBadNetworkLosesNothing(t *testing.T) {
 
 // Fault 21: a peer that vanished is dropped by the heartbeat and leaves the room.
 func TestHalfOpenClientIsDropped(t *testing.T) {
-	t.Parallel() // it waits for the heartbeat
+	beside(t)
 	w := newWorld(t, time.Minute)
 	opts := freely().Options(chatroom.NewMemoryStore())
 	opts.Limits.Heartbeat = time.Second
@@ -272,6 +272,7 @@ func (w *world) reachEnd(srv *faults.Server, clients []*faults.Client) error {
 // Promise 6 under lag: a client that stops reading for 6 MB, more than the kernel's
 // buffers take, and goes on before it is cut off, gets all of it, once and in order, on the same connection.
 func TestLaggingClientThatCatchesUpMissesNothing(t *testing.T) {
+	beside(t)
 	w := newWorld(t, time.Minute)
 	store := chatroom.NewMemoryStore()
 	opts := freely().Options(store)

@@ -51,6 +51,7 @@ func readTrace(t *testing.T, file, dir string) *faults.Trace {
 // check finds nothing, and everything acknowledged by then is there.
 func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 	needStrace(t)
+	beside(t)
 	w := newWorld(t, either(2*time.Minute, 15*time.Minute))
 	cfg := freely()
 	cfg.Store = w.path()
@@ -85,11 +86,11 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 		t.Fatal("the trace shows too little")
 	}
 	// All points of the making, then some of the commits and of the checkpoints, and all of the end.
-	share := either(40, 3)
+	share := either(150, 3)
 	at := func(op int) bool {
 		switch {
 		case op < 60 || op > len(trace.Ops)-20:
-			return *long || op%4 == 0
+			return *long || op%8 == 0
 		case trace.Ops[op].Path == main:
 			return w.rng.IntN(share) == 0
 		default:
@@ -148,6 +149,7 @@ func missingFrom(ctx context.Context, path string, seqs []int64) (missing int, e
 // commits in the same replay, with FULL it does not; so the replay can see a loss.
 func TestPowerCutReplaySeesWhatSynchronousNormalLoses(t *testing.T) {
 	needStrace(t)
+	beside(t)
 	for _, mode := range []string{"NORMAL", "FULL"} {
 		t.Run(mode, func(t *testing.T) {
 			w := newWorld(t, 2*time.Minute)
@@ -163,7 +165,7 @@ func TestPowerCutReplaySeesWhatSynchronousNormalLoses(t *testing.T) {
 			scratch := filepath.Join(t.TempDir(), "disk")
 			rng := rand.New(rand.NewPCG(w.seed, 2))
 			lost, bad := 0, 0
-			states, err := trace.Crashes(scratch, rng, func(op int) bool { return op%either(16, 2) == 0 && len(trace.Acked(op)) > 0 }, func(_ int, _ faults.Survival, acked []int64) error {
+			states, err := trace.Crashes(scratch, rng, func(op int) bool { return op%either(32, 2) == 0 && len(trace.Acked(op)) > 0 }, func(_ int, _ faults.Survival, acked []int64) error {
 				n, err := countMissing(filepath.Join(scratch, filepath.Base(path)), acked)
 				if n > 0 {
 					lost += n

@@ -30,6 +30,7 @@ func limitFileSize(pid int, bytes uint64) error {
 // Fault 15: files that cannot grow any more: talk goes on, history can be read, and
 // when there is space again everything is stored.
 func TestWriteErrorsHealWhenThereIsSpaceAgain(t *testing.T) {
+	beside(t)
 	w := newWorld(t, time.Minute)
 	cfg := freely()
 	cfg.Store, cfg.FileSize = w.path(), 1<<20
@@ -65,6 +66,7 @@ func TestWriteErrorsHealWhenThereIsSpaceAgain(t *testing.T) {
 // Fault 16: another process locks the database for a while: members go on seeing each
 // other's messages, and the acks come when the lock is gone.
 func TestDatabaseLockedByAnotherProcessHeals(t *testing.T) {
+	beside(t)
 	w := newWorld(t, time.Minute)
 	cfg := freely()
 	cfg.Store = w.path()

@@ -22,6 +22,7 @@ import (
 
 // Fault 5: SIGTERM under load leaves nothing unsaved and tells every client.
 func TestTerminatedServerSavesEverythingAndTellsEverybody(t *testing.T) {
+	beside(t)
 	w := newWorld(t, either(time.Minute, 5*time.Minute))
 	cfg := freely()
 	cfg.Store = w.path()

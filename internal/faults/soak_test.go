@@ -12,7 +12,7 @@ import (
 // Fault 35: 10 minutes of talk with churn, cuts and reconnects: the server's memory,
 // goroutines and descriptors are flat. The short variant looks at goroutines and descriptors only.
 func TestSoakLeavesMemoryGoroutinesAndDescriptorsFlat(t *testing.T) {
-	length := either(5*time.Second, 10*time.Minute)
+	length := either(2*time.Second, 10*time.Minute)
 	w := newWorld(t, length+2*time.Minute)
 	cfg := freely()
 	cfg.Store = w.path()
@@ -60,7 +60,8 @@ func TestSoakLeavesMemoryGoroutinesAndDescriptorsFlat(t *testing.T) {
 		long  bool
 	}{
 		{"heap", func(f faults.Figures) int { return int(f.Heap) }, 2 << 20, true},
-		{"resident memory", func(f faults.Figures) int { return int(f.Resident) }, 8 << 20, true},
+		// SQLite's page caches fill up as the file grows: the writer's 32 MiB and 2 MiB for each of four readers.
+		{"resident memory", func(f faults.Figures) int { return int(f.Resident) }, 40 << 20, true},
 		{"goroutines", func(f faults.Figures) int { return f.Goroutines }, 20, false},
 		{"descriptors", func(f faults.Figures) int { return f.Files }, 10, false},
 	} {

@@ -95,6 +95,7 @@ func TestHungStoreFailsLoudlyWhileTalkGoesOnAndRecovers(t *testing.T) {
 
 // Fault 11: every third call of the store fails, of each kind; nothing is lost.
 func TestStoreThatFailsOftenLosesNothing(t *testing.T) {
+	beside(t)
 	w, store, srv := faulty(t, nil)
 	failure := faults.Outcome{Err: faults.ErrInjected}
 	store.Set(faults.OneIn(w.seed, 3, failure, "Append", "Messages", "Events", "LastSeq", "FindKey", "Unread"))
@@ -110,6 +111,7 @@ func TestStoreThatFailsOftenLosesNothing(t *testing.T) {
 
 // Fault 11: a panic in the store is a failure like any other.
 func TestStoreThatPanicsLosesNothing(t *testing.T) {
+	beside(t)
 	w, store, _ := faulty(t, nil)
 	store.Set(faults.OneIn(w.seed, 5, faults.Outcome{Panic: "injected"}, "Append", "Messages", "Events", "LastSeq"))
 	load := faults.Mixed("one", "two")
@@ -121,6 +123,7 @@ func TestStoreThatPanicsLosesNothing(t *testing.T) {
 
 // Fault 12: a commit that is reported as failed makes no duplicate.
 func TestCommitReportedAsFailureMakesNoDuplicate(t *testing.T) {
+	beside(t)
 	for _, kind := range []string{"memory", "sqlite"} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, time.Minute)
@@ -142,6 +145,7 @@ func TestCommitReportedAsFailureMakesNoDuplicate(t *testing.T) {
 
 // Fault 13: in a batch with poison only the poison fails, and members are told to forget it.
 func TestPoisonEventFailsAloneAndIsRetracted(t *testing.T) {
+	beside(t)
 	var dead atomic.Int64
 	w, store, srv := faulty(t, func(o *chatroom.Options) {
 		o.DeadLetter = func(chatroom.Event, error) { dead.Add(1) }

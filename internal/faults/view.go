@@ -203,7 +203,8 @@ func (c *Client) eventLocked(f *Frame) {
 	v.pos = f.Seq
 	v.span().seen = append(v.span().seen, f.Seq)
 	if c.applyLocked(v, f) {
-		// An edit, delete or reaction was taken back: what the message was before, only the server knows.
+		// An edit, delete or reaction was taken back: what the message was before, only the server knows. That the
+		// client did not see it as an event says nothing: the page may have shown it.
 		v.known = false
 		c.joinLocked(v)
 	}
@@ -238,8 +239,8 @@ func (c *Client) applyLocked(v *roomView, f *Frame) (unknown bool) {
 		}
 	case "retract":
 		c.checker.count(func(n *Counts) { n.Retracted++ })
-		if m == nil && slices.Contains(v.span().seen, f.Target) {
-			return true
+		if m == nil {
+			return true // it takes back a change, not a message
 		}
 		delete(v.messages, f.Target)
 	}

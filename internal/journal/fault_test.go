@@ -337,13 +337,13 @@ func (s *scenario) reopen() {
 			break
 		}
 		if !errors.Is(err, errInjected) || errors.Is(err, journal.ErrCorrupt) {
-			s.t.Fatalf("after the end of the process: %v", err)
+			s.t.Fatalf("after the end of the process: %+v", err)
 		}
 	}
 	s.reopenings++
 	held, err := s.check(s.j)
 	if err != nil {
-		s.t.Fatalf("after the end of the process: %v", err)
+		s.t.Fatalf("after the end of the process: %+v", err)
 	}
 	for i, r := range held {
 		s.acked[i] = r
@@ -362,13 +362,13 @@ func (s *scenario) cut() {
 		dir := dirWith(s.t, files)
 		j, err := journal.OpenOn(dir, s.opts, unsynced{})
 		if err != nil {
-			s.t.Fatalf("after a power cut (%v of what was not synced is there): %v", chance, err)
+			s.t.Fatalf("after a power cut (%v of what was not synced is there): %+v", chance, err)
 		}
 		_, err = s.check(j)
 		j.Kill()
 		os.RemoveAll(dir)
 		if err != nil {
-			s.t.Fatalf("after a power cut (%v of what was not synced is there): %v", chance, err)
+			s.t.Fatalf("after a power cut (%v of what was not synced is there): %+v", chance, err)
 		}
 	}
 }

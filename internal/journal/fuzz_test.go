@@ -45,13 +45,13 @@ func FuzzOpen(f *testing.F) {
 				t.Errorf("Open: %v; want ErrCorrupt", err)
 			}
 			if now, err := os.ReadFile(path); err != nil || string(now) != string(content) {
-				t.Errorf("a damaged file was changed: %v", err)
+				t.Errorf("a damaged file was changed: %+v", err)
 			}
 			return
 		}
 		last, n := j.Last(), uint64(0)
 		if err := j.Read(0, 0, 0, func(uint64, []byte) error { n++; return nil }); err != nil {
-			t.Errorf("Read: %v", err)
+			t.Errorf("Read: %+v", err)
 		}
 		if held := last + 1 - j.First(); n != held {
 			t.Errorf("Read passed %d records of %d", n, held)
@@ -61,7 +61,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		j.Kill()
 		if j, err = journal.OpenOn(dir, journal.Options{}, unsynced{}); err != nil {
-			t.Fatalf("second Open: %v", err)
+			t.Fatalf("second Open: %+v", err)
 		}
 		if j.Last() != last+1 {
 			t.Errorf("Last is %d after another Open; want %d", j.Last(), last+1)

@@ -267,7 +267,7 @@ func TestFullJournalRefusesBeforeItWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := j.Append(hundred); err != nil {
-		t.Errorf("after half was trimmed: %v", err)
+		t.Errorf("after half was trimmed: %+v", err)
 	}
 }
 
@@ -353,7 +353,7 @@ func TestClosedJournalAnswersSo(t *testing.T) {
 		"Read":   j.Read(1, 0, 0, func(uint64, []byte) error { return nil }),
 	} {
 		if !errors.Is(err, journal.ErrClosed) {
-			t.Errorf("%s after Close: %v", what, err)
+			t.Errorf("%s after Close: %+v", what, err)
 		}
 	}
 }

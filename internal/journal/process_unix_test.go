@@ -125,7 +125,7 @@ func TestChildMeetsFileSizeLimit(t *testing.T) {
 		t.Fatal("the limit was never met")
 	}
 	if _, err := j.Append([][]byte{make([]byte, 2*limit)}); !errors.Is(err, syscall.EFBIG) {
-		t.Fatalf("a record that fits into no file: %v", err)
+		t.Fatalf("a record that fits into no file: %+v", err)
 	}
 	add(t, j, 1, 1)
 	verify(t, j, 1, j.Last())
@@ -142,7 +142,7 @@ func TestDiskLimitLosesNothingAcknowledged(t *testing.T) {
 	}
 	var last uint64
 	if _, err := fmt.Sscanf(strings.TrimSpace(string(out)), "last %d", &last); err != nil {
-		t.Fatalf("the child printed %q: %v", out, err)
+		t.Fatalf("the child printed %q: %+v", out, err)
 	}
 	verify(t, open(t, dir, journal.Options{}), 1, last)
 }

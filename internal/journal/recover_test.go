@@ -113,14 +113,14 @@ func TestFileCutAtEveryByteKeepsWholeGroups(t *testing.T) {
 			continue
 		}
 		if err != nil {
-			t.Fatalf("cut at %d: %v", cut, err)
+			t.Fatalf("cut at %d: %+v", cut, err)
 		}
 		verify(t, j, 1, want)
 		add(t, j, 2, 2)
 		verify(t, j, 1, want+4)
 		j.Kill()
 		if j, err = journal.OpenOn(dir, journal.Options{}, unsynced{}); err != nil {
-			t.Fatalf("cut at %d, then appended: %v", cut, err)
+			t.Fatalf("cut at %d, then appended: %+v", cut, err)
 		}
 		verify(t, j, 1, want+4)
 		j.Kill()
@@ -161,12 +161,12 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 						err = refuses(dir, c.opts, name, content, bit)
 					}
 					if err != nil {
-						t.Fatalf("%s, bit %d of byte %d: %v", name, bit%8, bit/8, err)
+						t.Fatalf("%s, bit %d of byte %d: %+v", name, bit%8, bit/8, err)
 					}
 				}
 			}
 			if err := opensWith(t, dir, c.opts, 9); err != nil {
-				t.Errorf("whole again: %v", err)
+				t.Errorf("whole again: %+v", err)
 			}
 		})
 	}
@@ -218,7 +218,7 @@ func TestBitFlippedAfterCloseIsAlwaysFound(t *testing.T) {
 	mark := len(content) - journal.GroupHeaderSize
 	for bit := range mark * 8 {
 		if err := refuses(dir, journal.Options{}, onlySegment, content, bit); err != nil {
-			t.Fatalf("bit %d of byte %d: %v", bit%8, bit/8, err)
+			t.Fatalf("bit %d of byte %d: %+v", bit%8, bit/8, err)
 		}
 	}
 	verify(t, open(t, dir, journal.Options{}), 1, 6)

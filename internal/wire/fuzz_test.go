@@ -184,7 +184,7 @@ func FuzzHistoryQuery(f *testing.F) {
 		var r wire.Request
 		if err := wire.ParseHistory(q, limits, &r); err != nil {
 			if err.Code != wire.CodeBadField && err.Code != wire.CodeBadCursor || err.Field == "" {
-				t.Fatalf("%q: %v", s, err)
+				t.Fatalf("%q: %+v", s, err)
 			}
 			return
 		}

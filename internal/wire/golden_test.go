@@ -52,7 +52,7 @@ func (c badCase) bytes(t testing.TB) []byte {
 	}
 	b, err := hex.DecodeString(c.Hex)
 	if err != nil {
-		t.Fatalf("%s: %v", c.Name, err)
+		t.Fatalf("%s: %+v", c.Name, err)
 	}
 	return b
 }
@@ -68,7 +68,7 @@ func golden[T any](t testing.TB, file string) []T {
 	}
 	var cases []T
 	if err := json.Unmarshal(b, &cases); err != nil {
-		t.Fatalf("%s: %v", file, err)
+		t.Fatalf("%s: %+v", file, err)
 	}
 	if len(cases) == 0 {
 		t.Fatalf("%s: no cases", file)
@@ -130,7 +130,7 @@ func TestServerFramesAreStrictAndCompact(t *testing.T) {
 	for _, c := range golden[serverCase](t, "server_frames.json") {
 		v := jsontext.Value(c.Frame)
 		if err := v.Compact(); err != nil {
-			t.Errorf("%s: %v", c.Name, err)
+			t.Errorf("%s: %+v", c.Name, err)
 		}
 		if string(v) != c.Frame {
 			t.Errorf("%s: not compact", c.Name)
@@ -151,7 +151,7 @@ func checkStringsAndTimes(t *testing.T, c serverCase) {
 		At   string
 	}
 	if err := json.Unmarshal([]byte(c.Frame), &f); err != nil {
-		t.Errorf("%s: %v", c.Name, err)
+		t.Errorf("%s: %+v", c.Name, err)
 	}
 	if f.Text != nil && !strings.Contains(c.Frame, `"text":`+string(wire.AppendString(nil, *f.Text))) {
 		t.Errorf("%s: text would be written as %s", c.Name, wire.AppendString(nil, *f.Text))
