@@ -55,6 +55,7 @@ var (
 	errUnauthorized = &Error{Code: "unauthorized", Message: "not signed in"}
 	errInternal     = &Error{Code: "internal", Message: "the server made a mistake; it was logged"}
 	errTooMany      = &Error{Code: "overloaded", Message: "too many connections", RetryAfter: 5 * time.Second}
+	errRoomsFull    = &Error{Code: "overloaded", Message: "too many rooms are in use", RetryAfter: 5 * time.Second}
 	errBusy         = &Error{Code: "overloaded", Message: "too many requests of this connection are waiting", RetryAfter: time.Second}
 )
 

@@ -101,9 +101,9 @@ func (r *liveRoom) resumeLocked(m *member, after Seq) (from Seq, ok bool) {
 	return after, false
 }
 
-// missed reads the events after a position, up to head, as frames; ok is false when
-// the position is unknown or too far back.
-func (r *liveRoom) missed(ctx context.Context, from, head Seq) (frames []byte, ok bool, err error) {
+// readMissed reads the events after a position, up to head, as frames, and marks where each
+// ends; ok is false when the position is unknown or too far back.
+func (r *liveRoom) readMissed(ctx context.Context, from, head Seq) (frames []byte, marks []mark, ok bool, err error) {
 	limits := &r.hub.opts.Limits
 	ask := from
 	if from > 0 {
@@ -111,17 +111,18 @@ func (r *liveRoom) missed(ctx context.Context, from, head Seq) (frames []byte, o
 	}
 	events, err := r.since(ctx, ask, limits.ResumeEvents+2)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	if from > 0 {
 		if len(events) == 0 || events[0].Seq != from {
-			return nil, false, nil
+			return nil, nil, false, nil
 		}
 		events = events[1:]
 	}
 	if len(events) > limits.ResumeEvents {
-		return nil, false, nil
+		return nil, nil, false, nil
 	}
+	marks = append(marks, mark{from, 0})
 	for i := range events {
 		if events[i].Seq > head {
 			break
@@ -129,11 +130,12 @@ func (r *liveRoom) missed(ctx context.Context, from, head Seq) (frames []byte, o
 		start := len(frames)
 		frames = appendEvent(wire.Begin(frames), &events[i])
 		frames = append(frames[:start], wire.Finish(frames, start)...)
+		marks = append(marks, mark{events[i].Seq, int64(len(frames))})
 		if len(frames) > limits.ResumeBytes {
-			return nil, false, nil
+			return nil, nil, false, nil
 		}
 	}
-	return frames, true, nil
+	return frames, marks, true, nil
 }
 
 // admitMemberLocked puts m into a shard with room and counts its user in.

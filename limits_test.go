@@ -318,3 +318,29 @@ func TestHostCodeIsHeldToSizesAndNotToRates(t *testing.T) {
 		t.Errorf("history: %v, %v", page, err)
 	}
 }
+
+// Names cost memory: a client that asks for ever more rooms only pushes out those nobody uses.
+func TestRoomsInMemoryAreBounded(t *testing.T) {
+	opts := testOptions()
+	opts.Limits.Rooms = 10
+	s := start(t, opts)
+	c := s.connect(t, "ann")
+	for i := range 5 {
+		c.join(fmt.Sprint("used-", i))
+	}
+	for i := range 100 {
+		c.must("history", fmt.Sprintf(`"room":"seen-%d"`, i))
+		if n := s.hub.Stats().Rooms; n > 10 {
+			t.Fatalf("%d rooms in memory", n)
+		}
+	}
+	for i := range 5 {
+		c.join(fmt.Sprint("full-", i))
+	}
+	if f := c.refused("overloaded", "join", `"room":"one-too-many"`); f.Error.RetryAfterMS <= 0 {
+		t.Error(f.raw)
+	}
+	if n := s.hub.Stats().Members; n != 10 {
+		t.Errorf("%d memberships", n)
+	}
+}

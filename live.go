@@ -51,6 +51,7 @@ type liveRoom struct {
 	present presence
 	changed chan struct{} // closed at the next event; nil while nobody watches
 	page    pageCache
+	back    backlog
 }
 
 // userKey is an idempotency key and whose it is.
@@ -81,7 +82,11 @@ func (h *Hub) live(ctx context.Context, name string) (*liveRoom, error) {
 	h.roomsMu.RUnlock()
 	if r == nil {
 		var mine bool
-		if r, mine = h.enroll(name); mine {
+		var err error
+		if r, mine, err = h.enroll(name); err != nil {
+			return nil, err
+		}
+		if mine {
 			h.loadRoom(r)
 		}
 	}
@@ -101,16 +106,36 @@ func (h *Hub) live(ctx context.Context, name string) (*liveRoom, error) {
 func (r *liveRoom) release() { r.refs.Add(-1) }
 
 // enroll returns the room of that name and whether the caller has to load it.
-func (h *Hub) enroll(name string) (*liveRoom, bool) {
+func (h *Hub) enroll(name string) (r *liveRoom, mine bool, err error) {
 	h.roomsMu.Lock()
 	defer h.roomsMu.Unlock()
 	r, ok := h.rooms[name]
 	if !ok {
+		if len(h.rooms) >= h.opts.Limits.Rooms && !h.makeRoomLocked() {
+			return nil, false, errRoomsFull
+		}
 		r = &liveRoom{hub: h, name: name, ready: make(chan struct{}), changes: make(chan struct{}, 1)}
 		h.rooms[name] = r
 	}
 	r.refs.Add(1)
-	return r, !ok
+	return r, !ok, nil
+}
+
+// makeRoomLocked forgets a room that nobody uses, looking at a few: somebody
+// asks for more rooms than there is memory for, and it must not cost more than that.
+func (h *Hub) makeRoomLocked() bool {
+	const looks = 32
+	n := 0
+	for name, r := range h.rooms { // Go begins at a random place
+		if r.refs.Load() == 0 && r.unused() {
+			delete(h.rooms, name)
+			return true
+		}
+		if n++; n == looks {
+			break
+		}
+	}
+	return false
 }
 
 // loadRoom asks the store where the room stands. It does so for everybody who
@@ -148,13 +173,24 @@ func (h *Hub) evictIdle() {
 	}
 }
 
+// unused reports whether the room can be forgotten without anybody noticing.
+func (r *liveRoom) unused() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unusedLocked()
+}
+
+func (r *liveRoom) unusedLocked() bool {
+	return len(r.unsaved) == 0 && len(r.shards) == 0 && len(r.present.users) == 0
+}
+
 // idleSince tells how long the room has been unused, and tidies what only
 // busy rooms need.
 func (r *liveRoom) idleSince(now time.Duration) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	idle := now - r.used
-	if len(r.unsaved) > 0 || len(r.shards) > 0 || len(r.present.users) > 0 || r.page.body != nil {
+	if !r.unusedLocked() || r.page.body != nil || r.back.marks != nil {
 		return 0
 	}
 	if idle > quietRoom && r.log.end > 0 {

@@ -114,6 +114,7 @@ type Limits struct {
 	ConnectionsPerUser int // Default: 10
 	ConnectionsPerIP   int // by IPv4 address or IPv6 /64. Default: 64
 	RoomsPerConnection int // Default: 100
+	Rooms              int // in memory: used now or in the last 5 minutes; when full, an unused one goes. Default: 100,000
 
 	FrameBytes int // one message from a client. Default: 16 KiB
 	TextBytes  int // text and data of a message together. Default: 8 KiB, or FrameBytes if that is less
@@ -212,6 +213,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	number("ConnectionsPerUser", &l.ConnectionsPerUser, 10, 1, most)
 	number("ConnectionsPerIP", &l.ConnectionsPerIP, 64, 1, most)
 	number("RoomsPerConnection", &l.RoomsPerConnection, 100, 1, 10_000)
+	number("Rooms", &l.Rooms, 100_000, 1, most)
 	number("FrameBytes", &l.FrameBytes, 16<<10, 256, 1<<20)
 	number("TextBytes", &l.TextBytes, min(8<<10, l.FrameBytes), 1, l.FrameBytes)
 	number("TextRunes", &l.TextRunes, 4000, 1, most)

@@ -81,7 +81,7 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := chatroom.Limits{
-		Connections: 10_000, ConnectionsPerUser: 10, ConnectionsPerIP: 64, RoomsPerConnection: 100,
+		Connections: 10_000, ConnectionsPerUser: 10, ConnectionsPerIP: 64, RoomsPerConnection: 100, Rooms: 100_000,
 		FrameBytes: 16 << 10, TextBytes: 8 << 10, TextRunes: 4000,
 		Messages: chatroom.Rate{PerSecond: 5, Burst: 20}, Frames: chatroom.Rate{PerSecond: 20, Burst: 40}, Joins: chatroom.Rate{PerSecond: 5, Burst: 20},
 		Page: 50, PageMax: 100, ResumeEvents: 1000, ResumeBytes: 1 << 20,

@@ -71,7 +71,10 @@ func (r *liveRoom) tick(now time.Duration) bool {
 	if r.page.body != nil && now-r.page.at > pageCacheFor {
 		r.page = pageCache{}
 	}
-	return len(p.leaving) > 0 || r.page.body != nil
+	if r.back.marks != nil && now-r.back.at > pageCacheFor {
+		r.back.frames, r.back.marks = nil, nil // somebody may be loading
+	}
+	return len(p.leaving) > 0 || r.page.body != nil || r.back.marks != nil
 }
 
 // expireLocked takes out the users whose grace is over.

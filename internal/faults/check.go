@@ -258,7 +258,7 @@ func (k *Checker) Err() error {
 		return nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "broken promises: %v", kinds)
+	fmt.Fprintf(&b, "broken promises %v", kinds)
 	for _, v := range violations {
 		fmt.Fprintf(&b, "\n\t%s", v)
 	}

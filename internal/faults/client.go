@@ -364,7 +364,7 @@ func (c *Client) readLoop(s *session) error {
 		}
 		var f Frame
 		if err := json.Unmarshal(b, &f); err != nil {
-			c.checker.Report("bad frame", f.Room, c.User, "%q: %v", b, err)
+			c.checker.Report("bad frame", f.Room, c.User, "not JSON (%v) in %q", err, b)
 			return err
 		}
 		c.mu.Lock()

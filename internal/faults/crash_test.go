@@ -21,7 +21,7 @@ func TestKilledServerLosesNothingItAcknowledged(t *testing.T) {
 	n := w.Counts()
 	t.Logf("%d kills", kills)
 	if n.Resumed == 0 {
-		t.Errorf("no client resumed: %v", n)
+		t.Errorf("no client resumed; %v", n)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestConnectionCutAtEachByteOfTheAck(t *testing.T) {
 	n := w.Counts()
 	t.Logf("%d cuts", cuts)
 	if n.Duplicates == 0 || n.Resumed == 0 {
-		t.Errorf("no ack was lost: %v", n)
+		t.Errorf("no ack was lost; %v", n)
 	}
 }
 
@@ -159,6 +159,6 @@ func TestSameKeyOnTwoConnectionsAtOnceIsOneMessage(t *testing.T) {
 	}
 	w.finish(store)
 	if n := w.Counts(); n.Duplicates != duplicates {
-		t.Errorf("%d rounds: %v", duplicates, n)
+		t.Errorf("%d rounds; %v", duplicates, n)
 	}
 }

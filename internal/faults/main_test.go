@@ -148,7 +148,7 @@ func (w *world) serve(opts chatroom.Options) *faults.Server {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
-			w.t.Errorf("closing the server: %v", err)
+			w.t.Errorf("closing the server; %v", err)
 		}
 	})
 	return s

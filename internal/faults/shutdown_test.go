@@ -118,7 +118,7 @@ func TestShutdownTwiceAndBeforeAnything(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := hub.Room("lobby").Send(ctx, chatroom.Draft{From: chatroom.User{ID: "ann"}, Text: "hi"}); !errors.Is(err, chatroom.ErrShuttingDown) {
-		t.Errorf("Send after Shutdown: %v", err)
+		t.Errorf("Send after Shutdown; %v", err)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestSecondShutdownTellsTheSameAsTheFirst(t *testing.T) {
 	for _, err := range []error{first, second} {
 		var unsaved *chatroom.UnsavedError
 		if !errors.As(err, &unsaved) || unsaved.Events != 1 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Shutdown: %v", err)
+			t.Errorf("Shutdown; %v", err)
 		}
 	}
 }
@@ -225,7 +225,7 @@ func TestShutdownWithSilentPeersTakesTheGraceAndASecond(t *testing.T) {
 	})
 	s, err := child.Terminate()
 	w.must(err)
-	t.Logf("%d silent peers: %v", peers, s.Took.Round(time.Millisecond))
+	t.Logf("%d silent peers; %v", peers, s.Took.Round(time.Millisecond))
 	if s.Error != "" || s.Took > 4*time.Second {
 		t.Errorf("%+v", s)
 	}

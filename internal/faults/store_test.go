@@ -78,7 +78,7 @@ func TestHungStoreFailsLoudlyWhileTalkGoesOnAndRecovers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 	defer cancel()
 	if _, err := srv.Hub.Room("lobby").History(ctx, chatroom.Page{}); !errors.Is(err, chatroom.ErrStoreUnavailable) {
-		t.Errorf("history of a hung store: %v", err)
+		t.Errorf("history of a hung store; %v", err)
 	}
 	close(release)
 	store.Set(nil)
@@ -203,7 +203,7 @@ func TestFullQueueBlocksNoReadLoop(t *testing.T) {
 		}
 		worst = max(worst, time.Since(began))
 	}
-	t.Logf("slowest of 100 pings: %v", worst)
+	t.Logf("slowest of 100 pings; %v", worst)
 	if worst > 2*time.Second {
 		t.Errorf("a ping took %v", worst)
 	}
@@ -218,10 +218,10 @@ func TestRoomThatCannotBeLoadedCanBeUsedLater(t *testing.T) {
 	w, store, srv := faulty(t, nil)
 	store.Set(faults.OneIn(w.seed, 1, faults.Outcome{Err: fmt.Errorf("no route: %w", faults.ErrInjected)}, "LastSeq"))
 	if _, err := srv.Hub.Room("lobby").LastSeq(w.ctx); !errors.Is(err, chatroom.ErrStoreUnavailable) {
-		t.Errorf("loading a room from a store that fails: %v", err)
+		t.Errorf("loading a room from a store that fails; %v", err)
 	}
 	store.Set(nil)
 	if _, err := srv.Hub.Room("lobby").LastSeq(w.ctx); err != nil {
-		t.Errorf("after the store came back: %v", err)
+		t.Errorf("after the store came back; %v", err)
 	}
 }
