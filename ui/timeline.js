@@ -174,19 +174,19 @@ export class Timeline {
     view.addEventListener('scrollend', () => (this.#gliding = false));
     view.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => this.#key(e));
     view.addEventListener('focusin', (/** @type {Event} */ e) => {
-      const row = this.#rowOf(e.target);
+      const row = this.#rowOf(e);
       if (row) this.#activate(row);
     });
     view.addEventListener('pointerover', (/** @type {PointerEvent} */ e) => {
-      if (e.pointerType === 'mouse' && !this.actions.busy) this.actions.show(this.#rowOf(e.target));
+      if (e.pointerType === 'mouse' && !this.actions.busy) this.actions.show(this.#rowOf(e));
     });
     view.addEventListener('pointerleave', () => this.actions.busy || this.actions.show(null));
   }
 
-  /** @param {any} target @returns {Row | null} */
-  #rowOf(target) {
-    const el = target?.closest?.('.row');
-    for (const row of this.#shown.values()) if (row.el === el && 'message' in row) return row;
+  /** The row an event is in. By its path: what a host put into a slot is in a row, but not among its descendants. @param {Event} e @returns {Row | null} */
+  #rowOf(e) {
+    const path = e.composedPath();
+    for (const row of this.#shown.values()) if ('message' in row && path.includes(row.el)) return row;
     return null;
   }
 
@@ -204,7 +204,7 @@ export class Timeline {
 
   /** @param {KeyboardEvent} e */
   #key(e) {
-    const row = this.#rowOf(e.target);
+    const row = this.#rowOf(e);
     if (e.key === 'Escape') this.#escape(row, e);
     else if (e.key === 'End') this.latest();
     else if (e.key === '?') this.#ui.help();

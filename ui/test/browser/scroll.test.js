@@ -95,7 +95,10 @@ test('smooth scrolling to the latest reaches it', async () => {
   const room = 'smooth';
   await example.post(room, numbered(1, 100));
   const ann = await person('Ann', { room, reducedMotion: 'no-preference' });
-  await inside(ann, (root) => { root.querySelector('.view').scrollTop = 900; });
+  await until(ann, (root) => { // the list may still be settling at its end
+    root.querySelector('.view').scrollTop = 900;
+    return !root.querySelector('.jump').hidden;
+  });
   await ann.locator('chat-room .jump').click();
   await example.post(room, ['arrived on the way'], 'late');
   await sees(ann, 'arrived on the way');
