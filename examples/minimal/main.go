@@ -17,39 +17,36 @@ import (
 	"github.com/chatroom-go/chatroom"
 )
 
-const welcome = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>chatroom</title><form><h1>Who are you?</h1><input name="name" required maxlength="40" autofocus> <button>Join</button></form></html>`
+const welcome = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>chatroom</title>
+<form><h1>Who are you?</h1><input name="name" required maxlength="40" pattern="[^/]+" autofocus> <button>Join</button></form></html>`
 
 func main() {
 	addr := flag.String("addr", "localhost:8080", "where to listen")
 	file := flag.String("db", "chat.db", "the SQLite file")
 	flag.Parse()
-
 	store, err := chatroom.OpenSQLite(*file)
 	check(err)
 	hub, err := chatroom.New(chatroom.Options{Store: store, Authenticate: whoIs})
 	check(err)
 
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		if name := r.FormValue("name"); name != "" {
 			http.Redirect(w, r, "/"+url.PathEscape(name)+"/", http.StatusSeeOther)
 			return
 		}
 		fmt.Fprint(w, welcome)
 	})
-	mux.HandleFunc("/{name}/", func(w http.ResponseWriter, r *http.Request) {
+	http.HandleFunc("/{name}/", func(w http.ResponseWriter, r *http.Request) {
 		http.StripPrefix("/"+r.PathValue("name"), hub).ServeHTTP(w, r)
 	})
 	listener, err := net.Listen("tcp", *addr)
 	check(err)
 	log.Printf("chat at http://%s", listener.Addr())
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second}
 	go server.Serve(listener)
 
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	<-ctx.Done()
-	log.Print("shutting down")
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	server.Shutdown(ctx)
@@ -60,8 +57,7 @@ func main() {
 // whoIs believes whoever opens /ann/ to be Ann, so that every tab can be
 // somebody else. A real host looks into its session here.
 func whoIs(r *http.Request) (chatroom.User, error) {
-	name := r.PathValue("name")
-	return chatroom.User{ID: name, Name: name}, nil
+	return chatroom.User{ID: r.PathValue("name")}, nil
 }
 
 func check(err error) {
