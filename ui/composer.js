@@ -220,7 +220,7 @@ export class Composer {
   #update() {
     const input = this.#input;
     input.style.height = 'auto';
-    input.style.height = `${input.scrollHeight}px`;
+    input.style.height = `${input.scrollHeight + input.offsetHeight - input.clientHeight}px`; // with its borders, or it would scroll
     const { text_runes: runes, text_bytes: bytes } = this.#ui.chat.limits;
     const text = input.value.trim();
     // Only a long text is measured: an encoder at every key is waste.
