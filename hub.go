@@ -331,8 +331,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	case <-h.stopped:
 		return h.unsaved
 	case <-ctx.Done():
-		events, _ := h.queue.size()
-		return &UnsavedError{events, ctx.Err()}
+		return &UnsavedError{h.queue.unsaved(), ctx.Err()}
 	}
 }
 

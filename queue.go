@@ -323,6 +323,11 @@ func (q *writeBehind) close(ctx context.Context) int {
 	if q.journal != nil {
 		q.journal.close()
 	}
+	return q.unsaved()
+}
+
+// unsaved counts the accepted events that are neither stored nor in the journal.
+func (q *writeBehind) unsaved() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.events - q.safe
