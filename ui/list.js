@@ -39,7 +39,16 @@
  * @property {boolean} [tried] a frame with this key may have reached the server
  * @property {{code: string, message: string, retryAfterMs?: number} | null} [error] set when it failed
  */
-/** @typedef {{seq: number, base: any, provisional: boolean, changes: any[], view: Message | null}} Entry */
+/**
+ * @typedef {object} Entry
+ * @property {number} seq
+ * @property {any} base null while only changes are known
+ * @property {boolean} provisional the base is what was sent, not what the server says
+ * @property {any[]} changes ascending by seq
+ * @property {boolean} cut superseded changes were dropped
+ * @property {Message | null} view null when it has to be computed again
+ * @property {Message | null} last the view before
+ */
 
 /** Changes to messages that are not loaded: enough for a page under way, bounded against a flood of old edits. */
 const MAX_ORPHANS = 1000;
@@ -101,12 +110,34 @@ export class MessageList {
   }
 
   /**
-   * Takes in messages as a page shows them, and what the page says about its
-   * surroundings: everything from `lo` to `hi` is known now.
-   * @param {any[]} messages oldest first
-   * @param {{lo: number, hi: number, older?: boolean, newer?: boolean}} range
+   * Whether a retract of a seq that is no message here can be carried out with
+   * what is known. Not so when a page may have shown the change: it does not
+   * tell what was before. What is known of nothing older cannot matter.
+   * @param {number} seq
    */
-  page(messages, { lo, hi, older = false, newer = false }) {
+  canUndo(seq) {
+    for (const e of this.#entries.values()) {
+      const c = e.changes.find((c) => c.seq === seq);
+      if (c) return !e.base || (!e.cut && !shows(e.base, c));
+    }
+    return !(this.#order[0] < seq);
+  }
+
+  /**
+   * Takes in messages as a page shows them, and what the page says about its
+   * surroundings: everything from `lo` to `hi` is known now. With `since`, a position the
+   * page was built at or after, what the range had up to there and the page does not show is forgotten.
+   * @param {any[]} messages oldest first
+   * @param {{lo: number, hi: number, older?: boolean, newer?: boolean, since?: number}} range
+   */
+  page(messages, { lo, hi, older = false, newer = false, since = -1 }) {
+    const kept = new Set(messages.map((m) => m.seq));
+    for (const e of this.#entries.values()) {
+      if (e.seq < lo || e.seq > Math.min(hi, since)) continue;
+      if (kept.has(e.seq)) e.changes = e.changes.filter((c) => c.seq > since);
+      else this.#remove(e);
+    }
+    this.#tidy();
     // At a message that was loaded before, it is known already whether its neighbours are.
     const edgeLo = older && !this.#entries.get(lo)?.base;
     const edgeHi = newer && !this.#entries.get(hi)?.base;
@@ -116,14 +147,31 @@ export class MessageList {
     if (edgeHi) this.#addGap(hi + 1);
   }
 
+  /**
+   * Takes in the newest page in place of what was known up to the position
+   * `since`. Of what lies below it only the run around `at` stays, for those who look at
+   * it, and may be out of date: returned is from where to where, to be loaded again.
+   * @param {any[]} messages oldest first
+   * @param {{lo: number, hi: number, older: boolean, since: number}} range
+   * @param {number} at
+   * @returns {{from: number, to: number} | null}
+   */
+  renew(messages, range, at) {
+    const { lo, older } = range;
+    const { lower, upper } = this.#bounds(at);
+    for (const e of this.#entries.values()) if (e.seq < lo && (e.seq < lower || e.seq >= upper)) this.#remove(e);
+    this.page(messages, range);
+    this.#gaps = lower > -Infinity && lower < lo ? [lower] : [];
+    if (older && (upper <= lo || lower >= lo)) this.#addGap(lo);
+    const [i, j] = [lower, Math.min(upper, lo)].map((seq) => lowerBound(this.#order, seq));
+    return i < j ? { from: this.#order[i], to: this.#order[j - 1] } : null;
+  }
+
   /** Forgets every numbered event above `after` (PROTOCOL.md §4, join). @param {number} after */
   rewind(after) {
     for (const [seq, e] of this.#entries) {
-      if (seq > after) {
-        this.#entries.delete(seq);
-        this.#orphans.delete(seq);
-        if (e.base?.key && this.#byKey.get(e.base.key) === seq) this.#byKey.delete(e.base.key);
-      } else if (e.changes.some((c) => c.seq > after)) {
+      if (seq > after) this.#remove(e);
+      else if (e.changes.some((c) => c.seq > after)) {
         e.changes = e.changes.filter((c) => c.seq <= after);
         e.view = null;
       }
@@ -134,7 +182,7 @@ export class MessageList {
       const e = this.#entries.get(target);
       if (e?.base) this.#setBase(e, e.base, e.provisional);
     }
-    this.#order = this.#order.filter((seq) => seq <= after);
+    this.#tidy();
     this.#gaps = this.#gaps.filter((g) => g <= after);
   }
 
@@ -143,12 +191,8 @@ export class MessageList {
     const cut = this.#order.length - keep;
     if (cut <= 0) return;
     const first = this.#order[cut];
-    for (const seq of this.#order.slice(0, cut)) {
-      const e = /** @type {Entry} */ (this.#entries.get(seq));
-      this.#entries.delete(seq);
-      if (this.#byKey.get(e.base.key) === seq) this.#byKey.delete(e.base.key);
-    }
-    this.#order = this.#order.slice(cut);
+    for (const seq of this.#order.slice(0, cut)) this.#remove(/** @type {Entry} */ (this.#entries.get(seq)));
+    this.#tidy();
     this.#gaps = this.#gaps.filter((g) => g > first);
     this.#addGap(first);
   }
@@ -246,11 +290,22 @@ export class MessageList {
     if (this.#gaps[i] !== g) this.#gaps.splice(i, 0, g);
   }
 
+  /** Without its place in the order: #tidy() follows. @param {Entry} e */
+  #remove(e) {
+    this.#entries.delete(e.seq);
+    this.#orphans.delete(e.seq);
+    if (e.base?.key && this.#byKey.get(e.base.key) === e.seq) this.#byKey.delete(e.base.key);
+  }
+
+  #tidy() {
+    this.#order = this.#order.filter((seq) => this.#entries.has(seq));
+  }
+
   /** @param {number} seq @returns {Entry} */
   #entry(seq) {
     let e = this.#entries.get(seq);
     if (!e) {
-      e = { seq, base: null, provisional: false, changes: [], view: null };
+      e = { seq, base: null, provisional: false, changes: [], cut: false, view: null, last: null };
       this.#entries.set(seq, e);
       this.#orphans.add(seq);
       if (this.#orphans.size > MAX_ORPHANS) {
@@ -294,7 +349,7 @@ export class MessageList {
     }
     const mine = b.from.id === this.me.id;
     const changes = e.changes.filter((c) => c.event === 'react' && !this.#retracted.has(c.seq));
-    e.view = {
+    const view = /** @type {Message} */ ({
       id: mine && b.key ? 'k' + b.key : 's' + e.seq,
       seq: e.seq,
       key: b.key ?? '',
@@ -309,8 +364,10 @@ export class MessageList {
       mine,
       state: 'sent',
       error: null,
-    };
-    return e.view;
+    });
+    // The same again, said by a page, is the same object: nothing is drawn anew.
+    e.view = e.last = JSON.stringify(view) === JSON.stringify(e.last) ? e.last : view;
+    return /** @type {Message} */ (e.view);
   }
 
   /** @param {Pending} p @returns {Message} */
@@ -351,11 +408,20 @@ function reactions(base, changes, me) {
   }));
 }
 
+/** Whether a message may show the change by itself, without its event. @param {any} base @param {any} c */
+function shows(base, c) {
+  if (base.event) return false;
+  if (c.event !== 'react') return c.event === 'edit' ? base.edited === c.seq : !!base.deleted;
+  const r = base.reactions?.find((/** @type {any} */ r) => r.emoji === c.emoji);
+  return !!r?.users.includes(c.from.id) === c.on || r?.count > r?.users.length;
+}
+
 /** Keeps the last edit, the deletion, and the last change of each user and emoji. @param {Entry} e */
 function compact(e) {
   const last = new Map();
   for (const c of e.changes) last.set(c.event === 'react' ? c.emoji + '\0' + c.from.id : c.event, c);
   e.changes = [...last.values()].sort((a, b) => a.seq - b.seq);
+  e.cut = true;
 }
 
 /** The first index whose value is not below x. @param {number[]} sorted @param {number} x */

@@ -29,6 +29,13 @@ const PAGE = 50;
 const TYPING_EVERY_MS = 3000;
 /** Read marks are sent at most this often. */
 const READ_EVERY_MS = 1000;
+/**
+ * A reload waits for once to twice this long. Retracts come in bursts, of one batch
+ * the store refused, and to all members at once, who must not all ask in the same moment.
+ */
+const RELOAD_MS = 500;
+/** What is loaded again comes in pages of the most there is. */
+const BIG_PAGE = 100;
 
 /**
  * Events: `change` (messages, their states, what is loaded), `people` (members,
@@ -63,6 +70,10 @@ export class Room extends EventTarget {
   #people;
   /** A join is under way: events that do not fit are left to its answer. */
   #joining = false;
+  /** The next join asks for the newest page: what is shown has to be replaced. */
+  #reloadWanted = false;
+  /** Set while what lies below a new page is loaded again; another object each time. @type {object | null} */
+  #renewing = null;
   #sending;
   #typedAt = 0;
   #readSent = 0;
@@ -258,6 +269,8 @@ export class Room extends EventTarget {
   /** The connection is gone. Called by Chat. */
   onDown() {
     this.#joining = false;
+    if (this.#renewing) this.#reloadWanted = true;
+    this.#renewing = null;
     this.#people.down();
     if (this.state === 'joined' || this.state === 'joining') this.#setState('idle');
   }
@@ -296,7 +309,7 @@ export class Room extends EventTarget {
   async #join() {
     if (this.#joining || this.state === 'left' || this.state === 'removed') return;
     this.#joining = true;
-    const asked = this.#cursor;
+    const asked = this.#reloadWanted ? -1 : this.#cursor;
     if (this.state !== 'joined') this.#setState('joining');
     try {
       const where = asked < 0 ? { limit: PAGE } : { after: asked };
@@ -309,18 +322,12 @@ export class Room extends EventTarget {
   /** @param {any} r @param {number} asked */
   #joined(r, asked) {
     this.#joining = false;
-    if (r.recovered) {
-      if (r.after < asked) {
-        this.#list.rewind(r.after);
-        this.#cursor = r.after;
-        this.#refresh();
-      }
-    } else {
-      this.#list.reset();
-      this.#at = Infinity;
-      this.#list.page(r.messages, { lo: first(r), hi: Infinity, older: r.has_more });
-      this.#cursor = r.head;
-      this.#read({ read: r.read ?? -1, unread: r.unread ?? 0 });
+    if (!r.recovered) this.#newest(r);
+    else if (r.after < asked) {
+      this.#list.rewind(r.after);
+      this.#cursor = r.after;
+      // Pages may have shown changes that are lost now and leave no trace to undo.
+      this.#reloadWanted = this.#list.newest > 0;
     }
     this.loaded = true;
     this.error = null;
@@ -329,21 +336,66 @@ export class Room extends EventTarget {
     this.#setState('joined');
     this.#sendRead();
     this.#sending.joined();
+    if (this.#reloadWanted) this.#reload();
   }
 
-  /** After a rewind: pages may have shown changes that are lost now and leave no trace to undo. */
-  #refresh() {
-    this.#ask({ op: 'history', limit: 100 }, (r) => {
-      this.#list.page(r.messages, { lo: first(r), hi: Infinity, older: r.has_more });
-      this.#changed('change');
-    }).catch(() => {});
+  /** The newest page replaces what is shown. Where it joins on to that, the place looked at stays. @param {any} r */
+  #newest(r) {
+    const lo = first(r);
+    const was = this.#cursor;
+    const joinsOn = was >= 0 && (lo <= was || this.#at < Infinity);
+    const page = { lo, hi: Infinity, older: r.has_more, since: r.head };
+    let stale = null;
+    if (joinsOn) {
+      if (r.head < was) this.#list.rewind(r.head);
+      stale = this.#list.renew(r.messages, page, this.#at);
+    } else {
+      this.#list.reset();
+      this.#list.page(r.messages, page);
+    }
+    if (!joinsOn || !this.#list.run(this.#at).hasNewer) this.#at = Infinity;
+    this.#cursor = r.head;
+    this.#reloadWanted = false;
+    this.#renewing = null;
+    if (joinsOn) for (const m of r.messages) if (m.seq > was) this.#arrived(m);
+    this.#read({ read: r.read ?? -1, unread: r.unread ?? 0 });
+    if (stale) this.#renew(stale);
+  }
+
+  /** Loads a range of messages again, newest first, while the old ones are shown. @param {{from: number, to: number}} range */
+  async #renew({ from, to }) {
+    const mine = (this.#renewing = {});
+    try {
+      while (mine === this.#renewing && to >= from) {
+        const since = this.#cursor;
+        await this.#ask({ op: 'history', before: to + 1, limit: BIG_PAGE }, (r) => {
+          if (mine !== this.#renewing) return;
+          const lo = first(r);
+          this.#list.page(r.messages, { lo, hi: to, older: r.has_more, since });
+          to = lo - 1;
+          this.#changed('change');
+        });
+      }
+    } catch (err) {
+      const e = /** @type {ChatError} */ (err);
+      if (mine === this.#renewing && passes(e)) this.#reload(e.retryAfterMs ?? RETRY_MS);
+    }
+    if (mine === this.#renewing) this.#renewing = null;
+  }
+
+  /** Has the room loaded again soon. @param {number} [ms] */
+  #reload(ms = RELOAD_MS * (1 + this.#host.env.random())) {
+    this.#reloadWanted = true;
+    this.#later('reload', ms, () => {
+      if (this.#reloadWanted && this.state === 'joined') this.#join();
+    });
   }
 
   /** @param {ChatError} e */
   #notJoined(e) {
     if (e.code === 'disconnected') return; // onDown has seen to it, and a new join may be under way
     this.#joining = false;
-    if (PASSING.has(e.code) || e.code === 'internal') {
+    if (passes(e)) {
       this.#later('join', e.retryAfterMs ?? RETRY_MS, () => this.#join());
       return;
     }
@@ -360,12 +412,18 @@ export class Room extends EventTarget {
       return;
     }
     this.#cursor = e.seq;
+    if (e.event === 'retract' && this.#misses(e.target)) this.#reload();
     this.#list.apply(e);
     if (e.event === 'message') this.#arrived(e);
     this.#changed('change');
   }
 
-  /** @param {any} e a message event */
+  /** Whether a retract needs what only a page can tell (PROTOCOL.md §6). A page under way may show its target yet. @param {number} target */
+  #misses(target) {
+    return !this.#list.has(target) && (!!this.#loading || !!this.#renewing || !this.#list.canUndo(target));
+  }
+
+  /** @param {any} e a message, as an event or a page has it */
   #arrived(e) {
     if (e.from.id !== this.#list.me.id && this.readSeq >= 0 && e.seq > this.readSeq) {
       this.unread++;
@@ -453,6 +511,9 @@ export class Room extends EventTarget {
     }, ms));
   }
 }
+
+/** A refusal that passes with time. @param {ChatError} e */
+const passes = (e) => PASSING.has(e.code) || e.code === 'internal';
 
 /** From where on a page knows everything. @param {any} r */
 const first = (r) => (r.has_more && r.messages[0]?.seq) || 0;

@@ -63,7 +63,6 @@ test('a lower after makes it forget what the server lost', async () => {
   assert.deepEqual(texts(room), ['m10', 'm20']);
   await w.say(event(40, 20, { text: 'again' }));
   assert.deepEqual(texts(room), ['m10', 'm20', 'again']);
-  assert.equal(w.countOf('history'), 1, 'pages may have shown what is lost');
 });
 
 test('not recovered: the list is replaced, pending messages stay', async () => {

@@ -90,10 +90,30 @@ export type Pending = {
 };
 export type Entry = {
     seq: number;
+    /**
+     * null while only changes are known
+     */
     base: any;
+    /**
+     * the base is what was sent, not what the server says
+     */
     provisional: boolean;
+    /**
+     * ascending by seq
+     */
     changes: any[];
+    /**
+     * superseded changes were dropped
+     */
+    cut: boolean;
+    /**
+     * null when it has to be computed again
+     */
     view: Message | null;
+    /**
+     * the view before
+     */
+    last: Message | null;
 };
 export declare class MessageList {
     #private;
@@ -104,17 +124,44 @@ export declare class MessageList {
     /** Takes in one numbered event (PROTOCOL.md §6). @param {any} event */
     apply(event: any): void;
     /**
-     * Takes in messages as a page shows them, and what the page says about its
-     * surroundings: everything from `lo` to `hi` is known now.
-     * @param {any[]} messages oldest first
-     * @param {{lo: number, hi: number, older?: boolean, newer?: boolean}} range
+     * Whether a retract of a seq that is no message here can be carried out with
+     * what is known. Not so when a page may have shown the change: it does not
+     * tell what was before. What is known of nothing older cannot matter.
+     * @param {number} seq
      */
-    page(messages: any[], { lo, hi, older, newer }: {
+    canUndo(seq: number): boolean;
+    /**
+     * Takes in messages as a page shows them, and what the page says about its
+     * surroundings: everything from `lo` to `hi` is known now. With `since`, a position the
+     * page was built at or after, what the range had up to there and the page does not show is forgotten.
+     * @param {any[]} messages oldest first
+     * @param {{lo: number, hi: number, older?: boolean, newer?: boolean, since?: number}} range
+     */
+    page(messages: any[], { lo, hi, older, newer, since }: {
         lo: number;
         hi: number;
         older?: boolean;
         newer?: boolean;
+        since?: number;
     }): void;
+    /**
+     * Takes in the newest page in place of what was known up to the position
+     * `since`. Of what lies below it only the run around `at` stays, for those who look at
+     * it, and may be out of date: returned is from where to where, to be loaded again.
+     * @param {any[]} messages oldest first
+     * @param {{lo: number, hi: number, older: boolean, since: number}} range
+     * @param {number} at
+     * @returns {{from: number, to: number} | null}
+     */
+    renew(messages: any[], range: {
+        lo: number;
+        hi: number;
+        older: boolean;
+        since: number;
+    }, at: number): {
+        from: number;
+        to: number;
+    } | null;
     /** Forgets every numbered event above `after` (PROTOCOL.md §4, join). @param {number} after */
     rewind(after: number): void;
     /** Drops the oldest until at most `keep` are left of the live end. @param {number} keep */
