@@ -1,6 +1,15 @@
 package chatroom
 
-import "context"
+import (
+	"context"
+	"io/fs"
+)
+
+// SQLiteSchema are the files of the schema, in the folder sqlite.
+func SQLiteSchema() fs.FS { return sqliteFiles }
+
+// SetSQLiteSchema makes this process a version of the library that has these.
+func SetSQLiteSchema(files fs.FS) { sqliteSchema = files }
 
 // ExecOnWriter runs a statement on the connection that writes.
 func (s *SQLite) ExecOnWriter(ctx context.Context, query string) error {

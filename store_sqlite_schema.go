@@ -10,11 +10,13 @@ import (
 	"os"
 )
 
+//go:embed sqlite/*.sql
+var sqliteFiles embed.FS
+
 // sqliteSchema holds one file per schema version, in order: 0001.sql makes
 // version 1 out of an empty file, 0002.sql will make version 2 out of that.
-//
-//go:embed sqlite/*.sql
-var sqliteSchema embed.FS
+// Only a test that needs a further version changes it.
+var sqliteSchema fs.FS = sqliteFiles
 
 const (
 	// applicationID marks a file as a chatroom store ("chat" in ASCII), for us and for file(1).
@@ -101,7 +103,7 @@ func checkDatabase(ctx context.Context, db *sql.Conn, path string, newest int) (
 
 // migrate takes one step in one transaction, so a process that dies in it leaves the old version.
 func migrate(ctx context.Context, db *sql.Conn, file string, version int) (err error) {
-	script, err := sqliteSchema.ReadFile(file)
+	script, err := fs.ReadFile(sqliteSchema, file)
 	if err != nil {
 		return err
 	}

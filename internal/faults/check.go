@@ -17,7 +17,7 @@ import (
 //
 // The kinds of violation:
 //
-//	loss         acknowledged as stored, and not in the store
+//	loss         acknowledged as stored or journaled, and not in the store
 //	duplicate    a (sender, key) more than once, or acknowledged under two seqs
 //	reorder      an event at or before the reader's position; one sender's messages in another order
 //	gap          an event that does not follow the reader's position, or one that a reader never got
@@ -49,7 +49,8 @@ func (v Violation) String() string {
 
 // Counts say what a run went through; a run that met nothing proves nothing.
 type Counts struct {
-	Sends, Acked, Unstored, Duplicates, Failed int // messages; Unstored were acknowledged with stored false
+	Sends, Acked, Unstored, Duplicates, Failed int // messages; Unstored were acknowledged as neither stored nor journaled
+	Journaled                                  int // of Acked: as journaled, not stored yet
 	Changes                                    int // acknowledged edits, deletes, reactions
 	Events                                     int64
 	Resumed, Lowered, Pages                    int // joins: recovered, recovered from a lower position, not recovered
@@ -57,8 +58,8 @@ type Counts struct {
 }
 
 func (n Counts) String() string {
-	return fmt.Sprintf("%d sends, %d acked (%d before they were stored, %d duplicates), %d failed, %d changes, %d events seen, %d resumes, %d from a lower position, %d pages, %d retracts seen",
-		n.Sends, n.Acked, n.Unstored, n.Duplicates, n.Failed, n.Changes, n.Events, n.Resumed, n.Lowered, n.Pages, n.Retracted)
+	return fmt.Sprintf("%d sends, %d acked (%d as journaled, %d before they were kept, %d duplicates), %d failed, %d changes, %d events seen, %d resumes, %d from a lower position, %d pages, %d retracts seen",
+		n.Sends, n.Acked, n.Journaled, n.Unstored, n.Duplicates, n.Failed, n.Changes, n.Events, n.Resumed, n.Lowered, n.Pages, n.Retracted)
 }
 
 // identity is what makes an event the same event wherever it is seen. Its text
@@ -72,7 +73,7 @@ type identity struct {
 
 type roomRecord struct {
 	seen    map[chatroom.Seq]identity
-	changes map[chatroom.Seq]bool // acknowledged as stored
+	changes map[chatroom.Seq]bool // acknowledged as stored or journaled
 }
 
 type sendKey struct{ user, room, key string }
@@ -83,7 +84,7 @@ type sendRecord struct {
 	session, attempts int
 	acks              int
 	seq               chatroom.Seq
-	stored            bool
+	stored            bool // acknowledged so, or as journaled: it has to be there in the end
 	duplicate         bool
 	failed            string // code of a final refusal
 }
@@ -181,7 +182,7 @@ func (k *Checker) acked(user string, r *request, f *Frame) {
 	defer k.mu.Unlock()
 	if r.op != "send" {
 		k.counts.Changes++
-		if f.Stored {
+		if f.Stored || f.Journaled {
 			k.roomLocked(r.room).changes[f.Seq] = true
 		}
 		return
@@ -190,15 +191,19 @@ func (k *Checker) acked(user string, r *request, f *Frame) {
 	if f.Duplicate {
 		k.counts.Duplicates++
 	}
-	if !f.Stored {
+	kept := f.Stored || f.Journaled
+	if !kept {
 		k.counts.Unstored++
+	}
+	if f.Journaled {
+		k.counts.Journaled++
 	}
 	s := k.sends[sendKey{user, r.room, r.key}]
 	if s.acks > 0 && s.seq != f.Seq && s.stored {
 		k.reportLocked("duplicate", r.room, user, "key %s was acknowledged at %d and at %d", r.key, s.seq, f.Seq)
 	}
 	s.acks++
-	s.seq, s.stored, s.duplicate = f.Seq, s.stored || f.Stored, s.duplicate || f.Duplicate
+	s.seq, s.stored, s.duplicate = f.Seq, s.stored || kept, s.duplicate || f.Duplicate
 	s.session, s.attempts = r.session, s.attempts+r.attempts
 }
 
@@ -348,7 +353,7 @@ func (k *Checker) verifyStore(room string, h *holding) {
 	}
 	for seq := range r.changes {
 		if _, ok := h.events[seq]; !ok {
-			k.reportLocked("loss", room, "", "the change %d was acknowledged as stored", seq)
+			k.reportLocked("loss", room, "", "the change %d was acknowledged as kept", seq)
 		}
 	}
 }
@@ -369,7 +374,7 @@ func (k *Checker) verifySends(held map[string]*holding) {
 		e, ok := held[s.room].events[s.seq]
 		switch {
 		case !ok && s.stored:
-			k.reportLocked("loss", s.room, s.user, "key %s was acknowledged as stored at %d", s.key, s.seq)
+			k.reportLocked("loss", s.room, s.user, "key %s was acknowledged as kept at %d", s.key, s.seq)
 		case ok && (e.From.ID != s.user || e.Key != s.key):
 			k.reportLocked("seq reuse", s.room, s.user, "key %s was acknowledged at %d, where the store has %s of %s", s.key, s.seq, e.Key, e.From.ID)
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -74,6 +75,9 @@ func StartChild(cfg Config, wrap ...string) (*Child, error) {
 	c.cmd.Env = append(os.Environ(), childVariable+"="+string(raw))
 	c.cmd.Stderr = &c.errors
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if _, err := c.cmd.StdinPipe(); err != nil { // it ends with this process; nothing is written to it
+		return nil, err
+	}
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -156,6 +160,10 @@ func RunChild() {
 		return
 	}
 	os.Unsetenv(childVariable)
+	go func() { // ends with the process, and ends that when its parent is gone: nobody else would
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	var cfg Config
 	err := json.Unmarshal([]byte(raw), &cfg)
 	if err == nil {
@@ -241,10 +249,14 @@ func (c Config) openStore(hung *atomic.Bool) (chatroom.Store, func() error, erro
 		}
 		inner, closeStore = s, s.Close
 	}
-	if c.StoreDelay == 0 && c.StoreHangs == 0 {
+	if c.StoreDelay == 0 && c.StoreHangs == 0 && c.StoreAway == "" {
 		return inner, closeStore, nil
 	}
 	store := Wrap(inner)
+	if c.StoreAway != "" {
+		store.Set(Away(c.StoreAway))
+		return store, closeStore, nil
+	}
 	var appends atomic.Int64
 	store.Set(func(op string, _ int64, _ []chatroom.Event) Outcome {
 		if op != "Append" {

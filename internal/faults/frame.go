@@ -22,6 +22,7 @@ type Frame struct {
 	After     chatroom.Seq        `json:"after"`
 	Recovered bool                `json:"recovered"`
 	Stored    bool                `json:"stored"`
+	Journaled bool                `json:"journaled"`
 	Duplicate bool                `json:"duplicate"`
 	Key       string              `json:"key"`
 	From      struct{ ID string } `json:"from"`

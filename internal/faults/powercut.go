@@ -19,15 +19,20 @@ import (
 // what a disk may hold if the power fails at any point of it.
 type Trace struct {
 	Ops []FileOp
+	dir string
 	// Acks[i] are the seqs acknowledged as stored before Ops[i]; they count from there on.
 	acks []ackAt
+
+	dirs    map[string]bool // to tell the sync of a directory
+	renamed map[string]bool // and not known to be durable yet
 }
 
 // FileOp is one change of a file.
 type FileOp struct {
-	Kind string // create, write, truncate, sync, unlink, syncdir
-	Path string
-	Off  int64 // write: where; truncate: the size
+	Kind string // create, write, truncate, sync, unlink, rename, syncdir
+	Path string // of a rename: the new name
+	From string // rename
+	Off  int64  // write: where; truncate: the size
 	Data []byte
 }
 
@@ -39,15 +44,15 @@ type ackAt struct {
 // StraceArgs are the arguments under which a program leaves a trace in file.
 func StraceArgs(file string) []string {
 	return []string{"strace", "-f", "-qq", "-y", "-xx", "-s", "2000000", "-e", "signal=none", "-o", file,
-		"-e", "trace=openat,write,pwrite64,fsync,fdatasync,ftruncate,unlink,unlinkat,rename,renameat,renameat2"}
+		"-e", "trace=openat,mkdir,mkdirat,write,pwrite64,fsync,fdatasync,ftruncate,unlink,unlinkat,rename,renameat,renameat2"}
 }
 
-var acknowledged = regexp.MustCompile(`"seq":(\d+),"stored":true`)
+var acknowledged = regexp.MustCompile(`"seq":(\d+),"stored":(?:true|false,"journaled":true)`)
 
-// ReadTrace reads what strace wrote. Only files in dir count; acknowledgements are
-// looked for in everything written elsewhere.
+// ReadTrace reads what strace wrote. Only files in dir and in directories made there count; acknowledgements,
+// as stored or as journaled, are looked for in everything written elsewhere.
 func ReadTrace(r io.Reader, dir string) (*Trace, error) {
-	t := &Trace{}
+	t := &Trace{dir: dir, dirs: map[string]bool{dir: true}, renamed: make(map[string]bool)}
 	unfinished := make(map[string]string) // by thread: a call whose effect comes when it returns
 	in := bufio.NewReaderSize(r, 1<<20)
 	for n := 1; ; n++ {
@@ -105,8 +110,9 @@ func (t *Trace) take(call, dir string) error {
 	switch name {
 	case "fsync", "fdatasync":
 		path := annotation(args)
-		if path == dir {
+		if t.dirs[path] {
 			t.Ops = append(t.Ops, FileOp{Kind: "syncdir", Path: path})
+			maps.DeleteFunc(t.renamed, func(name string, _ bool) bool { return filepath.Dir(name) == path })
 		} else if inside(path, dir) {
 			t.Ops = append(t.Ops, FileOp{Kind: "sync", Path: path})
 		}
@@ -121,7 +127,16 @@ func (t *Trace) take(call, dir string) error {
 	case "openat":
 		if path := annotation(result); strings.Contains(args, "O_CREAT") && inside(path, dir) {
 			t.Ops = append(t.Ops, FileOp{Kind: "create", Path: path})
+			if strings.Contains(args, "O_TRUNC") {
+				t.Ops = append(t.Ops, FileOp{Kind: "truncate", Path: path})
+			}
 		}
+	case "mkdir", "mkdirat":
+		b, err := quoted(args)
+		if err != nil {
+			return err
+		}
+		t.dirs[string(b)] = true
 	case "unlink", "unlinkat":
 		b, err := quoted(args)
 		if err != nil {
@@ -131,33 +146,50 @@ func (t *Trace) take(call, dir string) error {
 			t.Ops = append(t.Ops, FileOp{Kind: "unlink", Path: string(b)})
 		}
 	case "rename", "renameat", "renameat2":
-		if strings.Contains(args, "\\x") {
-			b, err := quoted(args)
-			if err != nil || inside(string(b), dir) {
-				return fmt.Errorf("a rename of %q is not understood (%v)", b, err)
-			}
-		}
-	case "write", "pwrite64":
-		b, err := quoted(args)
+		from, err := quoted(args)
 		if err != nil {
 			return err
 		}
-		if path := annotation(args); inside(path, dir) {
-			if name == "write" {
-				return fmt.Errorf("a write to %s without a position", path)
-			}
-			off, err := strconv.ParseInt(last(args), 10, 64)
-			if err != nil {
-				return err
-			}
-			t.Ops = append(t.Ops, FileOp{Kind: "write", Path: path, Off: off, Data: b})
-			return nil
+		_, after, _ := strings.Cut(args, `"`) // behind the first string comes the second
+		_, after, _ = strings.Cut(after, `"`)
+		to, err := quoted(after)
+		if err != nil {
+			return err
 		}
-		for _, m := range acknowledged.FindAllSubmatch(b, -1) {
-			seq, _ := strconv.ParseInt(string(m[1]), 10, 64)
-			if seq != 0 {
-				t.acks = append(t.acks, ackAt{len(t.Ops), seq})
-			}
+		if inside(string(to), dir) {
+			t.Ops = append(t.Ops, FileOp{Kind: "rename", From: string(from), Path: string(to)})
+			t.renamed[string(to)] = true
+		}
+	case "write", "pwrite64":
+		return t.takeWrite(name, args, dir)
+	}
+	return nil
+}
+
+// takeWrite handles a write: of a file, or of what may be acknowledgements.
+func (t *Trace) takeWrite(name, args, dir string) error {
+	b, err := quoted(args)
+	if err != nil {
+		return err
+	}
+	if path := annotation(args); inside(path, dir) {
+		if name == "write" {
+			return fmt.Errorf("a write to %s without a position", path)
+		}
+		if t.renamed[path] {
+			return fmt.Errorf("a write to %s, whose name may not be durable, is not understood", path)
+		}
+		off, err := strconv.ParseInt(last(args), 10, 64)
+		if err != nil {
+			return err
+		}
+		t.Ops = append(t.Ops, FileOp{Kind: "write", Path: path, Off: off, Data: b})
+		return nil
+	}
+	for _, m := range acknowledged.FindAllSubmatch(b, -1) {
+		seq, _ := strconv.ParseInt(string(m[1]), 10, 64)
+		if seq != 0 {
+			t.acks = append(t.acks, ackAt{len(t.Ops), seq})
 		}
 	}
 	return nil
@@ -251,7 +283,7 @@ func (d *disk) apply(op FileOp) {
 	case "sync":
 		rest := d.pending[:0:0]
 		for _, p := range d.pending {
-			if p.Path != op.Path || p.Kind == "unlink" {
+			if p.Path != op.Path || p.Kind == "unlink" || p.Kind == "rename" {
 				rest = append(rest, p)
 				continue
 			}
@@ -262,11 +294,15 @@ func (d *disk) apply(op FileOp) {
 	case "syncdir":
 		rest := d.pending[:0:0]
 		for _, p := range d.pending {
-			switch p.Kind {
-			case "unlink":
+			switch here := filepath.Dir(p.Path) == op.Path; {
+			case here && p.Kind == "unlink":
 				delete(d.files, p.Path)
 				delete(d.exists, p.Path)
-			case "create":
+			case here && p.Kind == "rename":
+				d.files[p.Path], d.exists[p.Path] = d.files[p.From], true
+				delete(d.files, p.From)
+				delete(d.exists, p.From)
+			case here && p.Kind == "create":
 				d.exists[p.Path] = true
 			default:
 				rest = append(rest, p)
@@ -316,7 +352,10 @@ func (d *disk) fail(how Survival, rng *rand.Rand) map[string][]byte {
 		case how == KeepNone:
 		case p.Kind == "unlink" && keep:
 			delete(files, p.Path)
-		case p.Kind == "unlink":
+		case p.Kind == "rename" && keep:
+			files[p.Path] = files[p.From]
+			delete(files, p.From)
+		case p.Kind == "unlink", p.Kind == "rename":
 		case p.Kind == "create" && files[p.Path] != nil:
 		case p.Kind == "write" && how == KeepSome:
 			for off := 0; off < len(p.Data); off += sector {
@@ -344,7 +383,7 @@ func (t *Trace) Crashes(dir string, rng *rand.Rand, at func(op int) bool, judge 
 		if at(i) {
 			acked := t.Acked(i)
 			for _, how := range []Survival{KeepNone, KeepAll, KeepSome, KeepTorn} {
-				if err := lay(dir, d.fail(how, rng)); err != nil {
+				if err := lay(dir, t.dir, d.fail(how, rng)); err != nil {
 					return states, err
 				}
 				states++
@@ -360,8 +399,8 @@ func (t *Trace) Crashes(dir string, rng *rand.Rand, at func(op int) bool, judge 
 	return states, nil
 }
 
-// lay makes dir hold exactly these files.
-func lay(dir string, files map[string][]byte) error {
+// lay makes dir hold exactly these files, which were in from.
+func lay(dir, from string, files map[string][]byte) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -369,7 +408,15 @@ func lay(dir string, files map[string][]byte) error {
 		return err
 	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), files[path], 0o600); err != nil {
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, rel)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, files[path], 0o600); err != nil {
 			return err
 		}
 	}

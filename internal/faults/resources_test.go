@@ -63,6 +63,45 @@ func TestWriteErrorsHealWhenThereIsSpaceAgain(t *testing.T) {
 	w.verify(w.sqlite(cfg.Store))
 }
 
+// The journal's disk is full while the store is away: nobody is told that something is kept
+// that is not, senders are told overloaded once the queue is full; when there is space again
+// and the store is back, all of it is there, and the journal keeps again what comes.
+func TestJournalOnAFullDiskHeals(t *testing.T) {
+	beside(t)
+	w := newWorld(t, time.Minute)
+	cfg, away := journaled(w)
+	cfg.Limits.QueueEvents, cfg.FileSize = 100, 1<<30
+	w.leave(away, faults.AwayFails)
+	child := w.child(cfg)
+	load := faults.Talk("lobby")
+	load.Size, load.Outstanding = 3000, 40
+	w.drive(load, w.dial(4, "user")...)
+	w.acks(100)
+	w.must(limitFileSize(child.Pid(), 64)) // not even a new segment
+	w.await("a full disk", func() bool { return w.Refusals()["overloaded"] > 20 })
+	f, err := child.Figures()
+	w.must(err)
+	n := w.Counts()
+	t.Logf("%d journaled, then %d batches that the disk did not take, %d events waiting", n.Journaled, f.Stats.JournalErrors, f.Stats.QueueEvents)
+	if n.Journaled == 0 || f.Stats.JournalErrors == 0 || n.Acked != n.Journaled || f.Stats.Stored > 0 {
+		t.Errorf("%v; %+v", n, f.Stats)
+	}
+	w.must(limitFileSize(child.Pid(), 1<<30))
+	w.leave(away, "")
+	w.acks(200)
+	w.leave(away, faults.AwayHangs)
+	before := w.Counts().Journaled
+	w.await("acks without a store", func() bool { return w.Counts().Journaled > before+200 })
+	child.Kill()
+	w.leave(away, "")
+	child = w.child(cfg)
+	w.acks(100)
+	w.quiet()
+	_, err = child.Terminate()
+	w.must(err)
+	w.verify(w.sqlite(cfg.Store))
+}
+
 // Fault 16: another process locks the database for a while: members go on seeing each
 // other's messages, and the acks come when the lock is gone.
 func TestDatabaseLockedByAnotherProcessHeals(t *testing.T) {

@@ -24,6 +24,7 @@ type Config struct {
 	Store       string // path of an SQLite file; empty for a memory store
 	AckAccepted bool
 	StoreFirst  bool
+	Journal     string // directory of a journal; empty for none
 	Limits      chatroom.Limits
 	Log         bool          // the hub's log to stderr
 	Drain       time.Duration // how long Shutdown may take at SIGTERM; 10 s when 0
@@ -31,6 +32,7 @@ type Config struct {
 	// For a child only.
 	StoreDelay  time.Duration // of every Append
 	StoreHangs  int64         // from this Append on the store never returns; 0 for never
+	StoreAway   string        // path of a file; while it is there the store is away as it says (Away)
 	MemoryLimit int64         // GOMEMLIMIT in bytes
 	Files       uint64        // RLIMIT_NOFILE
 	FileSize    uint64        // RLIMIT_FSIZE, in bytes
@@ -65,7 +67,7 @@ func ByName(r *http.Request) (chatroom.User, error) {
 // Options are a hub's for the configuration.
 func (c Config) Options(store chatroom.Store) chatroom.Options {
 	opts := chatroom.Options{
-		Store: store, Authenticate: ByName, StoreFirst: c.StoreFirst, Limits: c.Limits,
+		Store: store, Authenticate: ByName, StoreFirst: c.StoreFirst, Limits: c.Limits, Journal: c.Journal,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	if c.AckAccepted {

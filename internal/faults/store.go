@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,6 +99,36 @@ func Hung(release <-chan struct{}, reads bool) Plan {
 			return Outcome{Hang: release}
 		}
 		return Outcome{}
+	}
+}
+
+// How a store can be away: what the file of Away holds.
+const (
+	AwayFails = "Append fails"
+	AwayHangs = "Append hangs"
+	AwayGone  = "every call fails" // but MaxSeq, without which no hub starts
+)
+
+// Away makes the store be away while there is a file at path. That outlives a process,
+// as a database on another machine does.
+func Away(path string) Plan {
+	return func(op string, _ int64, _ []chatroom.Event) Outcome {
+		if op == "MaxSeq" {
+			return Outcome{}
+		}
+		tick := time.NewTicker(time.Millisecond) // nothing tells that a file has gone
+		defer tick.Stop()
+		for ; ; <-tick.C {
+			how, err := os.ReadFile(path)
+			switch {
+			case err != nil:
+				return Outcome{}
+			case string(how) == AwayGone || string(how) == AwayFails && op == "Append":
+				return Outcome{Err: ErrInjected}
+			case string(how) != AwayHangs || op != "Append":
+				return Outcome{}
+			}
+		}
 	}
 }
 
