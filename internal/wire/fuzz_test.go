@@ -50,12 +50,40 @@ func encode(r wire.Request) []byte {
 	return append(b, '}')
 }
 
+// cursorSeeds are positions as JSON writes them, or nearly, and what is none.
+var cursorSeeds = []string{"0", "1", "1790000000000001", "9007199254740992", "9007199254740993", "18446744073709551616", "-1", "-0", "00", "+1", "1.0", "1e3", "1E400",
+	"0x10", "\u0661", `"1"`, "null", "[1]", "", strings.Repeat("9", 1<<14)}
+
+// sameOverHTTP checks that a history request is the same one as a query.
+func sameOverHTTP(t *testing.T, r wire.Request) {
+	q := url.Values{}
+	for name, at := range map[string]struct {
+		has bool
+		at  int64
+	}{"before": {r.HasBefore, r.Before}, "after": {r.HasAfter, r.After}, "around": {r.HasAround, r.Around}, "limit": {r.Limit > 0, int64(r.Limit)}} {
+		if at.has {
+			q.Set(name, strconv.FormatInt(at.at, 10))
+		}
+	}
+	var again wire.Request
+	err := wire.ParseHistory(q, limits, &again)
+	again.ID, again.Room = r.ID, r.Room
+	if err != nil || !same(r, again) {
+		t.Fatalf("%+v is %+v over HTTP, %v", r, again, err)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, c := range golden[goodCase](f, "requests.json") {
 		f.Add([]byte(c.Frame))
 	}
 	for _, c := range golden[badCase](f, "bad_requests.json") {
 		f.Add(c.bytes(f))
+	}
+	for _, at := range cursorSeeds {
+		for _, fields := range []string{`"join","after"`, `"history","before"`, `"history","after"`, `"history","around"`, `"read","seq"`} {
+			f.Add([]byte(`{"id":"1","room":"lobby","op":` + fields + `:` + at + `}`))
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)
@@ -83,6 +111,14 @@ func FuzzDecode(f *testing.F) {
 			}
 			if !same(r, again) {
 				t.Fatalf("first %+v\nagain %+v", r, again)
+			}
+			for _, at := range []int64{r.Seq, r.ReplyTo, r.Before, r.After, r.Around, r.Base} {
+				if at < 0 || at > wire.MaxSeq {
+					t.Fatalf("position %d: %+v", at, r)
+				}
+			}
+			if r.Op == "history" {
+				sameOverHTTP(t, r)
 			}
 		}
 		wire.DecodePost(b, limits, &r)
@@ -175,6 +211,11 @@ func FuzzHistoryQuery(f *testing.F) {
 	for _, s := range []string{"", "limit=-1", "limit=0", "limit=1e9", "limit=abc", "limit=1&limit=2", "limit=50&before=1790000000000001",
 		"before=-1", "before=9007199254740993", "before=&after=", "after=1&around=1", "around=007", "before=%00", "BEFORE=1", "before=" + strings.Repeat("9", 5000)} {
 		f.Add(s)
+	}
+	for _, at := range cursorSeeds {
+		for _, name := range []string{"before", "after", "around"} {
+			f.Add(name + "=" + url.QueryEscape(at) + "&limit=1")
+		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := url.ParseQuery(s)
