@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +101,7 @@ func newHub(opts Options, wall time.Time) (*Hub, error) {
 		go h.queue.journal.run() // ends in Shutdown, journal.done
 	}
 	go h.queue.run() // ends in Shutdown, queue.done
-	h.flushers.start(runtime.GOMAXPROCS(0))
+	h.flushers.start(flusherCount())
 	h.sweeper.Go(h.sweep)
 	return h, nil
 }
