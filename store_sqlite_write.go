@@ -63,14 +63,14 @@ func (w *sqliteWriter) open(path string) (err error) {
 			return fmt.Errorf("%s: %w", setting, err)
 		}
 	}
-	return w.stmt.prepare(w.conn)
+	return errors.Join(w.stmt.prepare(w.conn), w.wal.open(path))
 }
 
 func (w *sqliteWriter) close() error {
 	if w.db == nil {
 		return nil
 	}
-	err := w.stmt.close()
+	err := errors.Join(w.wal.close(), w.stmt.close())
 	if w.conn != nil {
 		err = errors.Join(err, w.conn.Close())
 	}
