@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/binary"
-	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -57,33 +56,6 @@ func AppendClose(dst []byte, code int, reason string) []byte {
 	dst = AppendHeader(dst, OpClose, 2+len(reason))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
 	return append(dst, reason...)
-}
-
-// FrameLen returns the length, header and payload, of the unmasked frame that b
-// begins with. It is not ok when b ends within the header, nor for what
-// AppendHeader never writes: a masked frame or a length that no int holds.
-func FrameLen(b []byte) (n int, ok bool) {
-	if len(b) < 2 || b[1]&maskBit != 0 {
-		return 0, false
-	}
-	switch b[1] {
-	case len16:
-		if len(b) < 4 {
-			return 0, false
-		}
-		return 4 + int(binary.BigEndian.Uint16(b[2:])), true
-	case len64:
-		if len(b) < MaxHeader {
-			return 0, false
-		}
-		size := binary.BigEndian.Uint64(b[2:])
-		if size > math.MaxInt-MaxHeader {
-			return 0, false
-		}
-		return MaxHeader + int(size), true
-	default:
-		return 2 + int(b[1]), true
-	}
 }
 
 // Begin appends room for a header, so that a payload can be built behind it

@@ -4,7 +4,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -103,22 +102,6 @@ func CheckUser(id, name string) *Error {
 		return badField("name", "must not be blank")
 	}
 	return nil
-}
-
-// FoldName returns the form in which two display names are compared: without
-// differences of case, width or ligature (NFKC and full case folding). It does
-// not fold look-alikes of different scripts.
-func FoldName(s string) string {
-	ascii := true
-	for i := 0; i < len(s) && ascii; i++ {
-		ascii = s[i] < utf8.RuneSelf && (s[i] < 'A' || s[i] > 'Z')
-	}
-	if ascii {
-		return s
-	}
-	// Normalising can bring out a letter with case, and folding can undo the
-	// normal form, so each step is followed by the other.
-	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
 }
 
 func checkToken(field, s string) *Error {

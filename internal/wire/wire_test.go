@@ -142,17 +142,6 @@ func TestCheckUser(t *testing.T) {
 	}
 }
 
-func TestFoldName(t *testing.T) {
-	for _, c := range [][2]string{{"Ann", "aNN"}, {"ＡＮＮ", "ann"}, {"ﬁsh", "FISH"}, {"Straße", "STRASSE"}, {"e\u0301", "É"}, {"ὈΔΥΣΣΕΎΣ", "ὀδυσσεύς"}} {
-		if a, b := wire.FoldName(c[0]), wire.FoldName(c[1]); a != b {
-			t.Errorf("%q folds to %q, %q to %q", c[0], a, c[1], b)
-		}
-	}
-	if wire.FoldName("paypal") == wire.FoldName("раypal") {
-		t.Error("Cyrillic and Latin fold to the same")
-	}
-}
-
 func TestCleanTextReturnsCleanTextItself(t *testing.T) {
 	s := strings.Repeat("plain é 👍\n\t", 100)
 	if n := testing.AllocsPerRun(100, func() { wire.CleanText(s) }); n != 0 {
@@ -178,25 +167,6 @@ func TestAppendTime(t *testing.T) {
 	} {
 		if got := string(wire.AppendTime(nil, micro)); got != want {
 			t.Errorf("%d: %s, want %s", micro, got, want)
-		}
-	}
-}
-
-func TestFrameLenNeedsTheWholeHeader(t *testing.T) {
-	for _, payload := range []int{0, 125, 126, 65535, 65536} {
-		b := wire.AppendHeader(nil, wire.OpText, payload)
-		for cut := range b {
-			if _, ok := wire.FrameLen(b[:cut]); ok {
-				t.Errorf("payload %d: ok after %d bytes", payload, cut)
-			}
-		}
-		if n, ok := wire.FrameLen(b); !ok || n != len(b)+payload {
-			t.Errorf("payload %d: %d, %v", payload, n, ok)
-		}
-	}
-	for _, b := range [][]byte{{0x81, 0x85, 0, 0, 0, 0}, {0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 0}, {0x81, 127, 0x7f, 255, 255, 255, 255, 255, 255, 255}} {
-		if _, ok := wire.FrameLen(b); ok {
-			t.Errorf("%x: ok", b)
 		}
 	}
 }
