@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -146,7 +147,7 @@ func TestOddFramesThatAreAllowed(t *testing.T) {
 		"empty fragments": append(append([]byte{0x01, 0x80, 0, 0, 0, 0}, bytes.Repeat([]byte{0x00, 0x80, 0, 0, 0, 0}, 1000)...),
 			append([]byte{0x80}, masked(1, text)[1:]...)...),
 		"a pong within a message": append(append([]byte{0x01, 0x81, 0, 0, 0, 0, '{'}, masked(10, "x")...), append([]byte{0x80}, masked(1, text[1:])[1:]...)...),
-		"20,000 unasked pongs":    append(bytes.Repeat(masked(10, ""), 20_000), masked(1, text)...),
+		"50,000 unasked pongs":    append(bytes.Repeat(masked(10, ""), 50_000), masked(1, text)...),
 	} {
 		nc.Write(b)
 		if op, payload, err := serverFrame(br); err != nil || op != 1 || string(payload) != `{"id":"1","ok":true}` {
@@ -162,6 +163,48 @@ func TestOddFramesThatAreAllowed(t *testing.T) {
 		if op, payload, err := serverFrame(br); err != nil || op != 10 || len(payload) != n {
 			t.Errorf("pong: %d %s, %v", op, payload, err)
 		}
+	}
+}
+
+// Of the pongs that a peer does not read only the latest waits.
+func TestAPingFloodOfAPeerThatDoesNotRead(t *testing.T) {
+	opts := testOptions()
+	opts.Limits.WriteTimeout = patience // it reads in the end
+	hub := startHub(t, opts)
+	srv := httptest.NewServer(hub)
+	defer srv.Close()
+	nc, br := rawSocket(t, srv)
+	nc.Write(masked(1, `{"id":"0","op":"ping"}`)) // or it would be closed for asking nothing
+	if _, _, err := serverFrame(br); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const pings, size = 100_000, 125 // 13 MB, of which the kernel holds some
+	b := bytes.Repeat(masked(9, strings.Repeat("p", size)), 1000)
+	for range pings / 1000 {
+		nc.Write(b)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 3<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	nc.Write(append(masked(9, "the last"), masked(1, `{"id":"1","op":"ping"}`)...))
+	pongs, last := 0, ""
+	for {
+		op, payload, err := serverFrame(br)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op == 1 {
+			break
+		}
+		pongs, last = pongs+1, string(payload)
+	}
+	if pongs >= pings || last != "the last" {
+		t.Errorf("%d pongs for %d pings, the last %q", pongs, pings, last)
 	}
 }
 

@@ -50,7 +50,7 @@ func run() error {
 	flag.BoolVar(&e.Quick, "quick", false, "small and short, under a minute; writes nothing unless -out is given")
 	flag.IntVar(&e.Rounds, "rounds", 3, "rounds of each measurement; the median counts")
 	flag.DurationVar(&e.Wait, "wait", 0, "how long to wait for a quiet machine before each measurement")
-	flag.BoolVar(&e.Deep, "deep", false, "work h also stores 50 million rows (needs 15 GB in the cache and half an hour once)")
+	flag.BoolVar(&e.Deep, "deep", false, "work h also stores 50 million rows (needs 32 GB of disk, and some minutes more the first time)")
 	flag.StringVar(&e.Cache, "cache", "", "directory for generated databases. Default: the user's cache directory")
 	flag.Parse()
 	if flag.NArg() > 0 {

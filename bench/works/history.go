@@ -40,7 +40,7 @@ type pageTimes struct {
 
 // history is work f: pages out of a database much larger than any cache of ours.
 func history(ctx context.Context, e *Env) (*report.Section, error) {
-	d := size(e, dataset{10_000, 1000}, dataset{200, 1000})
+	d := size(e, dataset{10_000, 1000, false}, dataset{200, 1000, false})
 	if err := d.make(ctx, e); err != nil {
 		return nil, err
 	}
