@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -119,9 +120,14 @@ func chooseWorks(letters string) (list []works.Work, err error) {
 	return list, err
 }
 
+// misses tells why targets are missed, from profiles of the library as it is.
+//
+//go:embed misses.md
+var misses string
+
 // measure runs the works and writes the results of those that came to an end.
 func measure(ctx context.Context, e *works.Env, list []works.Work, out string) error {
-	r := &report.Run{Machine: report.Machine(), Begun: time.Now(), Quick: e.Quick}
+	r := &report.Run{Machine: report.Machine(), Begun: time.Now(), Quick: e.Quick, Misses: misses}
 	modules := []string{"modernc.org/sqlite"}
 	for _, s := range peers.All {
 		modules = append(modules, s.Module)

@@ -56,6 +56,7 @@ type Run struct {
 	Begun    time.Time
 	Took     time.Duration
 	Quick    bool
+	Misses   string // why targets are missed; written when one is
 	Sections []*Section
 }
 
@@ -124,13 +125,18 @@ func (r *Run) Markdown(w io.Writer, chartFile func(*Section) string) {
 
 func (r *Run) targets(w io.Writer) {
 	t := Table{Columns: []string{"work", "target", "measured", ""}}
+	missed := false
 	for _, s := range r.Sections {
 		for _, target := range s.Targets {
+			missed = missed || !target.Met
 			t.Rows = append(t.Rows, []string{s.ID + " " + s.Title, target.Claim, target.Measured, verdict(target.Met)})
 		}
 	}
 	if len(t.Rows) > 0 {
 		t.markdown(w)
+	}
+	if missed && !r.Quick {
+		fmt.Fprintf(w, "%s\n", r.Misses)
 	}
 }
 

@@ -32,6 +32,11 @@ func TestTerminatedServerSavesEverythingAndTellsEverybody(t *testing.T) {
 	rounds := either(3, 20)
 	for range rounds {
 		w.acks(100 + w.rng.IntN(200))
+		w.await("all to be back", func() bool { // or there is somebody whom nobody can tell
+			f, err := child.Figures()
+			w.must(err)
+			return f.Stats.Connections == len(clients)
+		})
 		s, err := child.Terminate()
 		w.must(err)
 		if s.Unsaved != 0 || s.Error != "" || s.Accepted != s.Stored {

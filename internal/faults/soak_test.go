@@ -3,16 +3,43 @@
 package faults_test
 
 import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/chatroom-go/chatroom/internal/faults"
 )
 
+var (
+	soakFor     = flag.Duration("soak", 10*time.Minute, "length of the soak with -long")
+	soakClients = flag.Int("soakclients", 20, "clients of the soak: as many as bring the machine to the load that is wanted")
+)
+
+// machineLoad tells which part of the time since the last call the machine's cores were
+// busy, 0 where that cannot be read.
+func machineLoad() func() float64 {
+	var busy, all float64
+	return func() float64 {
+		stat, _ := os.ReadFile("/proc/stat")
+		first, _, _ := bytes.Cut(stat, []byte("\n"))
+		var t [8]float64 // user, nice, system, idle, iowait, irq, softirq, steal
+		if _, err := fmt.Sscanf(string(first), "cpu %f %f %f %f %f %f %f %f", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7]); err != nil {
+			return 0
+		}
+		busyBefore, allBefore := busy, all
+		busy = t[0] + t[1] + t[2] + t[5] + t[6] + t[7]
+		all = busy + t[3] + t[4]
+		return (busy - busyBefore) / max(all-allBefore, 1)
+	}
+}
+
 // Fault 35: 10 minutes of talk with churn, cuts and reconnects: the server's memory,
 // goroutines and descriptors are flat. The short variant looks at goroutines and descriptors only.
 func TestSoakLeavesMemoryGoroutinesAndDescriptorsFlat(t *testing.T) {
-	length := either(2*time.Second, 10*time.Minute)
+	length := either(2*time.Second, *soakFor)
 	w := newWorld(t, length+2*time.Minute)
 	cfg := freely()
 	cfg.Store = w.path()
@@ -20,10 +47,12 @@ func TestSoakLeavesMemoryGoroutinesAndDescriptorsFlat(t *testing.T) {
 	load := faults.Mixed("one", "two", "three", "four")
 	load.Every = 20 * time.Millisecond
 	load.Drop, load.Leave, load.Fresh, load.Pause, load.PauseMost = 2, 2, 2, 1, 300*time.Millisecond
-	clients := w.dial(20, "user")
+	clients := w.dial(*soakClients, "user")
 	w.drive(load, clients...)
 
 	var figures []faults.Figures
+	busy := machineLoad()
+	busy()
 	tick := time.NewTicker(length / 20)
 	defer tick.Stop()
 	for range 20 {
@@ -31,7 +60,7 @@ func TestSoakLeavesMemoryGoroutinesAndDescriptorsFlat(t *testing.T) {
 		f, err := child.Figures()
 		w.must(err)
 		figures = append(figures, f)
-		t.Logf("%5.1f MB heap, %5.1f MB resident, %d goroutines, %d descriptors, %d connections, %d events", float64(f.Heap)/1e6, float64(f.Resident)/1e6, f.Goroutines, f.Files, f.Stats.Connections, f.Stats.Accepted)
+		t.Logf("machine %2.0f %% busy, %5.1f MB heap, %5.1f MB resident, %d goroutines, %d descriptors, %d connections, %d events", 100*busy(), float64(f.Heap)/1e6, float64(f.Resident)/1e6, f.Goroutines, f.Files, f.Stats.Connections, f.Stats.Accepted)
 	}
 	w.quiet()
 	w.await("everybody's leaving", func() bool {
