@@ -338,6 +338,7 @@ func (h *Hub) stop(ctx context.Context) {
 	delay := func() time.Duration { // so that they do not all come back at once
 		return 500*time.Millisecond + rand.N(2*time.Second)
 	}
+	h.queue.shut() // before anybody is told, so that who was told is refused
 	for _, c := range h.connections() {
 		b := appendInt(wire.Begin(nil), `{"event":"going_away","retry_after_ms":`, delay().Milliseconds())
 		c.sock.send(wire.Finish(append(b, '}'), 0))

@@ -304,9 +304,8 @@ func (q *writeBehind) size() (events, bytes int) {
 	return q.events, q.bytes
 }
 
-// close lets nothing more in and waits until everything is stored or ctx ends;
-// it returns how many events are left, those in the journal not counted.
-func (q *writeBehind) close(ctx context.Context) int {
+// shut lets nothing more in.
+func (q *writeBehind) shut() {
 	q.mu.Lock()
 	q.closed = true
 	q.last = q.journal == nil
@@ -315,6 +314,11 @@ func (q *writeBehind) close(ctx context.Context) int {
 		wake(q.journal.wake) // it says when the last has come
 	}
 	wake(q.wake)
+}
+
+// close waits, once it is shut, until everything is stored or ctx ends;
+// it returns how many events are left, those in the journal not counted.
+func (q *writeBehind) close(ctx context.Context) int {
 	select {
 	case <-q.done:
 	case <-ctx.Done():
