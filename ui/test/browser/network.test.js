@@ -28,21 +28,21 @@ test('a message sent offline waits, is sent when the network is back, and arrive
 test('the server is killed and restarted while one types and sends: nothing lost, nothing twice', async () => {
   const room = 'restart';
   const [ann, bob] = [await person('Ann', { room }), await person('Bob', { room })];
-  await say(ann, 'n0');
-  await sees(bob, 'n0');
+  await say(ann, 'w0'); // not n0: a row reads "Ann 0:15" at a quarter past midnight
+  await sees(bob, 'w0');
   await input(bob).fill('a thought in the making');
   await example.kill();
-  await say(ann, 'n1');
-  await say(ann, 'n2');
+  await say(ann, 'w1');
+  await say(ann, 'w2');
   await ann.locator('chat-room .banner', { hasText: 'Connection lost' }).waitFor();
-  assert.equal(await row(ann, /^n[12]/).and(ann.locator('.pending')).count(), 2);
+  assert.equal(await row(ann, /^w[12]/).and(ann.locator('.pending')).count(), 2);
   await example.start();
-  await say(ann, 'n3');
+  await say(ann, 'w3');
   await ann.locator('chat-room .banner button', { hasText: 'Try now' }).click({ timeout: 2000 }).catch(() => {}); // it may be back already
-  await sees(bob, 'n3');
+  await sees(bob, 'w3');
   await until(ann, (root) => root.querySelectorAll('.row.sent').length === 4);
-  for (const p of [ann, bob]) assert.deepEqual(await rowTexts(p), ['n0', 'n1', 'n2', 'n3']);
-  assert.deepEqual(await kept(room), ['n0', 'n1', 'n2', 'n3']);
+  for (const p of [ann, bob]) assert.deepEqual(await rowTexts(p), ['w0', 'w1', 'w2', 'w3']);
+  assert.deepEqual(await kept(room), ['w0', 'w1', 'w2', 'w3']);
   assert.equal(await input(bob).inputValue(), 'a thought in the making');
   for (const p of [ann, bob]) await p.context().close();
 });
