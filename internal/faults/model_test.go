@@ -46,11 +46,17 @@ func TestRandomOperationsAgreeWithTheModel(t *testing.T) {
 		load.Drop, load.Leave, load.Fresh = w.rng.IntN(4), w.rng.IntN(10), w.rng.IntN(5)
 		load.Pause, load.PauseMost = w.rng.IntN(2), 30*time.Millisecond
 		var done atomic.Int64
-		for i, c := range w.dial(10, "user") {
+		clients := w.dial(10, "user")
+		for i, c := range clients {
 			seed := w.seed + uint64(i+1)<<40
 			w.work.Go(func() { done.Add(int64(load.Drive(w.working, c, seed))) })
 		}
 		w.work.Wait()
+		for _, c := range clients {
+			c.Pause(false)
+			w.must(c.Settled(w.ctx))
+		}
+		w.await("the store to have what was only accepted", func() bool { return srv.Hub.Stats().QueueEvents == 0 })
 		w.finish(store.Unbroken())
 		total += done.Load()
 		if done.Load() != int64(10*ops) {
