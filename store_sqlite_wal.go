@@ -83,14 +83,14 @@ func (k *walKeeper) keep(w *sqliteWriter) {
 		}(k.beside)
 		return
 	}
-	if pages < k.next+walCheckpointPages {
-		select {
-		case <-k.beside:
-		default:
+	select {
+	case <-k.beside:
+	default:
+		if pages < k.next+walCheckpointPages {
 			return
 		}
+		<-k.beside // the disk cannot keep up
 	}
-	<-k.beside // waits only when the disk cannot keep up
 	k.beside = nil
 	k.next = pages + walCheckpointPages
 	k.finish(w, pages)

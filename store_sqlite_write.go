@@ -63,7 +63,10 @@ func (w *sqliteWriter) open(path string) (err error) {
 			return fmt.Errorf("%s: %w", setting, err)
 		}
 	}
-	return errors.Join(w.stmt.prepare(w.conn), w.wal.open(path))
+	if err := w.stmt.prepare(w.conn); err != nil {
+		return err
+	}
+	return w.wal.open(path)
 }
 
 func (w *sqliteWriter) close() error {

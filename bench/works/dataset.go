@@ -119,25 +119,30 @@ func (d dataset) fillInBulk(ctx context.Context, file string) (err error) {
 	text := string(load.Message{Size: textSize}.Text(nil))
 	const roomsPerCommit = 100
 	for first := 0; first < d.rooms; first += roomsPerCommit {
-		tx, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() // does nothing after Commit
-		for i := first; i < min(first+roomsPerCommit, d.rooms); i++ {
-			if _, err := tx.ExecContext(ctx, "INSERT INTO room (id, name) VALUES (?, ?)", i+1, datasetRoom(i)); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, bulkRoom, i+1, d.perRoom, int64(chatroom.SeqAt(rawStart)), datasetTurn, d.rooms, text); err != nil {
-				return err
-			}
-		}
-		if err := tx.Commit(); err != nil {
+		if err := d.fillRooms(ctx, db, first, min(first+roomsPerCommit, d.rooms), text); err != nil {
 			return err
 		}
 	}
 	_, err = db.ExecContext(ctx, "UPDATE meta SET value = ? WHERE name = 'max_seq'", int64(d.seq(d.rooms-1, d.perRoom-1)))
 	return err
+}
+
+// fillRooms fills the rooms from first up to last in one transaction.
+func (d dataset) fillRooms(ctx context.Context, db *sql.DB, first, last int, text string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	for i := first; i < last; i++ {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO room (id, name) VALUES (?, ?)", i+1, datasetRoom(i)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, bulkRoom, i+1, d.perRoom, int64(chatroom.SeqAt(rawStart)), datasetTurn, d.rooms, text); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 // datasetEvent is message k of a room, from one of 20 people.

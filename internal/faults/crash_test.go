@@ -68,18 +68,13 @@ func killing(t *testing.T, cfg faults.Config, kills int) (w *world, path string,
 	w.drive(faults.Mixed("one", "two", "three"), clients...)
 	for range kills {
 		w.acks(1 + w.rng.IntN(300))
-		moment := time.NewTimer(time.Duration(w.rng.IntN(3000)) * time.Microsecond)
-		<-moment.C
+		w.pause(3 * time.Millisecond)
 		child.Kill()
 		child = w.child(cfg)
 	}
 	w.acks(100)
 	w.quiet()
-	s, err := child.Terminate()
-	w.must(err)
-	if s.Unsaved != 0 || s.Error != "" {
-		t.Errorf("the last server ended with %+v", s)
-	}
+	w.end(child)
 	return w, path, kills
 }
 

@@ -71,11 +71,7 @@ func TestKilledServerLosesNothingItJournaled(t *testing.T) {
 	}
 	w.acks(100)
 	w.quiet()
-	s, err := child.Terminate()
-	w.must(err)
-	if s.Unsaved != 0 || s.Error != "" {
-		t.Errorf("the last server ended with %+v", s)
-	}
+	w.end(child)
 	w.verify(w.sqlite(cfg.Store))
 	n := w.Counts()
 	t.Logf("%d kills, %d more soon after a start; up to %d events in the journal alone", kills, inReplay, most)
@@ -111,12 +107,6 @@ func TestJournalOutlivesStartsWithoutAStore(t *testing.T) {
 	_, err = child.Terminate()
 	w.must(err)
 	w.verify(w.sqlite(cfg.Store))
-}
-
-// pause lets up to most pass: what is killed afterwards is killed at a random moment.
-func (w *world) pause(most time.Duration) {
-	moment := time.NewTimer(time.Duration(w.rng.Int64N(int64(most))))
-	<-moment.C
 }
 
 // A journal at its limit while the store is away: senders are told overloaded, nothing that was

@@ -173,6 +173,22 @@ func (w *world) finish(store chatroom.Store) {
 	w.verify(store)
 }
 
+// pause lets up to most pass: what is killed afterwards is killed at a random moment.
+func (w *world) pause(most time.Duration) {
+	moment := time.NewTimer(time.Duration(w.rng.Int64N(int64(most))))
+	<-moment.C
+}
+
+// end has a server save everything and go.
+func (w *world) end(child *faults.Child) {
+	w.t.Helper()
+	s, err := child.Terminate()
+	w.must(err)
+	if s.Unsaved != 0 || s.Error != "" {
+		w.t.Errorf("the last server ended with %+v", s)
+	}
+}
+
 // quiet ends the work and the clients, once they have seen everything.
 func (w *world) quiet() {
 	w.t.Helper()

@@ -97,20 +97,28 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 			return w.rng.IntN(2*share) == 0
 		}
 	}
-	scratch := filepath.Join(t.TempDir(), "disk")
-	lost := 0
+	w.cut(trace, at, func(scratch string, acked []int64) (int, error) {
+		return missingFrom(w.ctx, filepath.Join(scratch, filepath.Base(cfg.Store)), acked)
+	})
+}
+
+// cut replays the trace up to the changes that at chooses; missing looks at what is left in a
+// directory and counts the acknowledged events that are not.
+func (w *world) cut(trace *faults.Trace, at func(op int) bool, missing func(scratch string, acked []int64) (int, error)) {
+	w.t.Helper()
+	scratch, lost := filepath.Join(w.t.TempDir(), "disk"), 0
 	states, err := trace.Crashes(scratch, w.rng, at, func(op int, how faults.Survival, acked []int64) error {
-		missing, err := missingFrom(w.ctx, filepath.Join(scratch, filepath.Base(cfg.Store)), acked)
+		n, err := missing(scratch, acked)
 		if err != nil {
 			return fmt.Errorf("power cut before change %d of %d, keeping %s: %w", op, len(trace.Ops), how, err)
 		}
-		if missing > 0 {
-			lost += missing
-			t.Errorf("power cut before change %d of %d, keeping %s: %d of %d acknowledged events are lost", op, len(trace.Ops), how, missing, len(acked))
+		if n > 0 {
+			lost += n
+			w.t.Errorf("power cut before change %d of %d, keeping %s: %d of %d acknowledged events are lost", op, len(trace.Ops), how, n, len(acked))
 		}
 		return nil
 	})
-	t.Logf("%d states of the disk opened and checked, %d acknowledged events lost", states, lost)
+	w.t.Logf("%d states of the disk opened and checked, %d acknowledged events lost", states, lost)
 	w.must(err)
 }
 
@@ -195,20 +203,9 @@ func TestPowerCutLosesNothingJournaled(t *testing.T) {
 		kind := trace.Ops[op].Kind
 		return kind == "rename" || kind == "unlink" || w.rng.IntN(share) == 0
 	}
-	scratch, lost := filepath.Join(t.TempDir(), "disk"), 0
-	states, err := trace.Crashes(scratch, w.rng, at, func(op int, how faults.Survival, acked []int64) error {
-		missing, err := missingAfterReplay(w.ctx, scratch, cfg, acked)
-		if err != nil {
-			return fmt.Errorf("power cut before change %d of %d, keeping %s: %w", op, len(trace.Ops), how, err)
-		}
-		if missing > 0 {
-			lost += missing
-			t.Errorf("power cut before change %d of %d, keeping %s: %d of %d acknowledged events are lost", op, len(trace.Ops), how, missing, len(acked))
-		}
-		return nil
+	w.cut(trace, at, func(scratch string, acked []int64) (int, error) {
+		return missingAfterReplay(w.ctx, scratch, cfg, acked)
 	})
-	t.Logf("%d states of the disk opened and replayed, %d acknowledged events lost", states, lost)
-	w.must(err)
 }
 
 // missingAfterReplay starts a hub on what is left of a store and its journal, waits until it

@@ -19,10 +19,9 @@ const (
 const MaxHeader = 10
 
 const (
-	finBit  = 0x80
-	maskBit = 0x80
-	len16   = 126 // a 16-bit length follows
-	len64   = 127 // a 64-bit length follows
+	finBit = 0x80
+	len16  = 126 // a 16-bit length follows
+	len64  = 127 // a 64-bit length follows
 
 	// maxReason is what a control frame's 125 bytes leave beside the code.
 	maxReason = 123

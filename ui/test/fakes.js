@@ -153,3 +153,10 @@ export const event = (seq, prev, more = {}) => ({
   event: 'message', room: 'lobby', seq, prev, from: BOB, text: `m${seq}`, at: '2026-09-21T14:13:20Z', ...more,
 });
 export const texts = (room) => room.messages.map((m) => m.text);
+
+/** Loses the connection and is back, up to the join request. */
+export async function reconnect(w) {
+  await w.close(1006);
+  await w.clock.tick(30_000);
+  await w.hello();
+}

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANN, BOB, World, event, message, texts } from './fakes.js';
+import { ANN, BOB, World, event, message, reconnect, texts } from './fakes.js';
 
 const here = { room: 'lobby', member_count: 1, presence_v: 1 };
 const page = (head, messages, more) => ({ ...here, head, recovered: false, messages, has_more: false, ...more });
@@ -12,13 +12,6 @@ const retract = (seq, prev, target) => event(seq, prev, { event: 'retract', targ
 
 /** Until a reload that is wanted has been asked for. */
 const waited = (w) => w.clock.tick(1000);
-
-/** Loses the connection and is back, up to the join request. */
-async function reconnect(w) {
-  await w.close(1006);
-  await w.clock.tick(30_000);
-  await w.hello();
-}
 
 test('a retracted edit that came in a page: the room is joined again without after, once', async () => {
   const w = new World();

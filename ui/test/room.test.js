@@ -1,13 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANN, BOB, FakeStorage, World, event, message, settled, texts } from './fakes.js';
-
-/** Loses the connection and is back, up to the join request. */
-async function reconnect(w) {
-  await w.close(1006);
-  await w.clock.tick(30_000);
-  await w.hello();
-}
+import { ANN, BOB, FakeStorage, World, event, message, reconnect, settled, texts } from './fakes.js';
 
 test('a page, then live events', async () => {
   const w = new World();
