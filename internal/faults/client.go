@@ -494,13 +494,13 @@ func (c *Client) Until(ctx context.Context, what string, cond func() bool) error
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("%s waits for %s: %w (%s)", c.User, what, ctx.Err(), c.state())
+			return fmt.Errorf("%s waits for %s: %w (%s)", c.User, what, ctx.Err(), c.State())
 		}
 	}
 }
 
-// state describes the client for a person who wonders why nothing moves.
-func (c *Client) state() string {
+// State describes the client for a person who wonders why nothing moves.
+func (c *Client) State() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b strings.Builder
@@ -530,6 +530,23 @@ func (c *Client) Joined(ctx context.Context, room string) error {
 // Settled waits until every send has its answer.
 func (c *Client) Settled(ctx context.Context) error {
 	return c.Until(ctx, "its answers", func() bool { return len(c.outbox) == 0 })
+}
+
+// Recovered waits until the client is in its rooms and has the answers to what it had to send again.
+func (c *Client) Recovered(ctx context.Context) error {
+	return c.Until(ctx, "being back", func() bool {
+		for _, v := range c.rooms {
+			if v.wanted && !v.joined {
+				return false
+			}
+		}
+		for _, r := range c.outbox {
+			if r.attempts > 0 && r.session < c.sessions {
+				return false
+			}
+		}
+		return c.session != nil
+	})
 }
 
 // Reached waits until the client has handled the room's event at seq, or a later one.

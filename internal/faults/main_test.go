@@ -232,6 +232,9 @@ func (w *world) await(what string, cond func() bool) {
 		select {
 		case <-tick.C:
 		case <-w.ctx.Done():
+			for _, c := range w.clients {
+				w.t.Logf("%s: %s", c.User, c.State())
+			}
 			w.t.Fatalf("waited in vain for %s; %v; %v", what, w.Counts(), w.Err())
 		}
 	}
