@@ -100,6 +100,8 @@ func (f *flushers) push(x flushable) {
 	f.count++
 }
 
+// run lets everybody else go first before each flush: what they send meanwhile goes into the same writes, and
+// a flusher that always has work would keep its core from the readers until it is preempted, after 10 ms.
 func (f *flushers) run() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -116,6 +118,7 @@ func (f *flushers) run() {
 		f.count--
 		f.mu.Unlock()
 
+		runtime.Gosched()
 		s := x.state()
 		s.v.Store(flushRunning)
 		x.flush()
