@@ -338,12 +338,12 @@ func (h *Hub) stop(ctx context.Context) {
 	delay := func() time.Duration { // so that they do not all come back at once
 		return 500*time.Millisecond + rand.N(2*time.Second)
 	}
-	h.queue.shut() // before anybody is told, so that who was told is refused
+	h.queue.close() // before anybody is told, so that who was told is refused
 	for _, c := range h.connections() {
 		b := appendInt(wire.Begin(nil), `{"event":"going_away","retry_after_ms":`, delay().Milliseconds())
 		c.sock.send(wire.Finish(append(b, '}'), 0))
 	}
-	if left := h.queue.close(ctx); left > 0 {
+	if left := h.queue.wait(ctx); left > 0 {
 		h.unsaved = &UnsavedError{left, context.Cause(ctx)}
 	}
 	for _, c := range h.connections() {

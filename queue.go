@@ -304,8 +304,8 @@ func (q *writeBehind) size() (events, bytes int) {
 	return q.events, q.bytes
 }
 
-// shut lets nothing more in.
-func (q *writeBehind) shut() {
+// close lets nothing more in.
+func (q *writeBehind) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.last = q.journal == nil
@@ -316,9 +316,9 @@ func (q *writeBehind) shut() {
 	wake(q.wake)
 }
 
-// close waits, once it is shut, until everything is stored or ctx ends;
-// it returns how many events are left, those in the journal not counted.
-func (q *writeBehind) close(ctx context.Context) int {
+// wait waits, once it is closed, until everything is stored or ctx ends; then it gives up. It
+// returns how many events are left, those in the journal not counted.
+func (q *writeBehind) wait(ctx context.Context) int {
 	select {
 	case <-q.done:
 	case <-ctx.Done():

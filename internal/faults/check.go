@@ -154,6 +154,12 @@ func (k *Checker) enroll(c *Client) {
 	k.clients = append(k.clients, c)
 }
 
+func (k *Checker) everybody() []*Client {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.clients)
+}
+
 func (k *Checker) roomLocked(name string) *roomRecord {
 	r := k.rooms[name]
 	if r == nil {

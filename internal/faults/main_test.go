@@ -199,6 +199,12 @@ func (w *world) quiet() {
 	}
 }
 
+// stored waits until the store has, or has refused, everything that the server accepted.
+func (w *world) stored(srv *faults.Server) {
+	w.t.Helper()
+	w.await("an empty queue", func() bool { return srv.Hub.Stats().QueueEvents == 0 })
+}
+
 func (w *world) verify(store chatroom.Store) {
 	w.t.Helper()
 	if err := w.Verify(context.Background(), store); err != nil {

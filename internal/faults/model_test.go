@@ -46,17 +46,13 @@ func TestRandomOperationsAgreeWithTheModel(t *testing.T) {
 		load.Drop, load.Leave, load.Fresh = w.rng.IntN(4), w.rng.IntN(10), w.rng.IntN(5)
 		load.Pause, load.PauseMost = w.rng.IntN(2), 30*time.Millisecond
 		var done atomic.Int64
-		clients := w.dial(10, "user")
-		for i, c := range clients {
+		for i, c := range w.dial(10, "user") {
 			seed := w.seed + uint64(i+1)<<40
 			w.work.Go(func() { done.Add(int64(load.Drive(w.working, c, seed))) })
 		}
 		w.work.Wait()
-		for _, c := range clients {
-			c.Pause(false)
-			w.must(c.Settled(w.ctx))
-		}
-		w.await("the store to have what was only accepted", func() bool { return srv.Hub.Stats().QueueEvents == 0 })
+		w.must(w.Settle(w.ctx))
+		w.stored(srv) // what was only accepted
 		w.finish(store.Unbroken())
 		total += done.Load()
 		if done.Load() != int64(10*ops) {

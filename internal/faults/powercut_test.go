@@ -60,15 +60,10 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 	child := w.child(cfg, faults.StraceArgs(file)...)
 	load := faults.Mixed("one", "two")
 	load.Size, load.Ops = 3900, 140 // a checkpoint comes every 4 MiB of log
-	clients := w.dial(4, "user")
-	for i, c := range clients {
-		w.work.Go(func() { load.Drive(w.working, c, w.seed+uint64(i+1)<<40) })
-	}
+	w.drive(load, w.dial(4, "user")...)
 	w.work.Wait()
 	w.quiet()
-	if s, err := child.Terminate(); err != nil || s.Error != "" {
-		t.Fatalf("%+v, %v", s, err)
-	}
+	w.end(child)
 	trace := readTrace(t, file, dir)
 
 	main, syncs, checkpoint := cfg.Store, 0, 0
@@ -171,14 +166,10 @@ func TestPowerCutLosesNothingJournaled(t *testing.T) {
 	child := w.child(cfg, faults.StraceArgs(file)...)
 	load := faults.Mixed("one", "two")
 	load.Size, load.Ops = 3900, 140 // a segment is 512 KiB
-	for i, c := range w.dial(4, "user") {
-		w.work.Go(func() { load.Drive(w.working, c, w.seed+uint64(i+1)<<40) })
-	}
+	w.drive(load, w.dial(4, "user")...)
 	w.work.Wait()
 	w.quiet()
-	if s, err := child.Terminate(); err != nil || s.Error != "" {
-		t.Fatalf("%+v, %v", s, err)
-	}
+	w.end(child)
 	trace := readTrace(t, file, dir)
 	kinds := make(map[string]int) // of what happened to the journal
 	for _, op := range trace.Ops {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -174,18 +173,24 @@ func lastSeq(ctx context.Context, addr, room string) (seq chatroom.Seq, err erro
 	return seq, err
 }
 
-// Finish waits until every client has its answers and has seen all of its rooms on the
-// server at addr, and closes the clients: then Verify can be called.
-func (k *Checker) Finish(ctx context.Context, addr string) error {
-	k.mu.Lock()
-	clients := slices.Clone(k.clients)
-	k.mu.Unlock()
-	for _, c := range clients {
+// Settle waits until every client has the answers to its sends. Nobody is slow any more.
+func (k *Checker) Settle(ctx context.Context) error {
+	for _, c := range k.everybody() {
 		c.Pause(false)
 		if err := c.Settled(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// Finish waits until every client has its answers and has seen all of its rooms on the
+// server at addr, and closes the clients: then Verify can be called.
+func (k *Checker) Finish(ctx context.Context, addr string) error {
+	if err := k.Settle(ctx); err != nil {
+		return err
+	}
+	clients := k.everybody()
 	ends := make(map[string]chatroom.Seq)
 	for _, c := range clients {
 		for _, room := range c.wanted() {

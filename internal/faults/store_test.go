@@ -157,7 +157,7 @@ func TestPoisonEventFailsAloneAndIsRetracted(t *testing.T) {
 	w.drive(faults.Mixed("one", "two"), w.dial(6, "user")...)
 	w.acks(either(1000, 20_000))
 	w.quiet()
-	w.await("the retracts, which nobody waits for, to be stored", func() bool { return srv.Hub.Stats().QueueEvents == 0 })
+	w.stored(srv) // the retracts, which nobody waits for
 	w.verify(store.Unbroken())
 	n, s := w.Counts(), srv.Hub.Stats()
 	t.Logf("%d dead letters, biggest batch %d", dead.Load(), store.Largest())
@@ -179,7 +179,7 @@ func TestStoreThatRefusesEverythingEndsInRest(t *testing.T) {
 			t.Fatalf("%+v", f)
 		}
 	}
-	w.await("an empty queue", func() bool { return srv.Hub.Stats().QueueEvents == 0 })
+	w.stored(srv)
 	if s := srv.Hub.Stats(); s.DeadLetters > 40 {
 		t.Errorf("20 messages and their retracts make at most 40 dead letters: %+v", s)
 	}
